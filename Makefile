@@ -1,0 +1,106 @@
+# The front door. Meson does the building; this file says what there is to do.
+#
+#   make            install what is missing, configure, build
+#   make demo       the whole loop on this machine        DATA=bookings.csv.gz
+#   make test       unit tests, then end-to-end tests
+#   make help       the rest
+
+JOBS    ?= $(shell nproc)
+SECONDS ?= 60
+PREFIX  ?= /usr/local
+NINJA    = ninja --quiet -j $(JOBS)
+MESON_TEST = meson test --no-rebuild --quiet --print-errorlogs --num-processes $(JOBS)
+
+DEFAULT_DATA = $(wildcard ../shared/data/hotel_bookings.csv.gz)
+DATA        ?= $(DEFAULT_DATA)
+
+C_FOLDERS = src tests bench tools
+C_FILES   = $(shell find $(C_FOLDERS) -name '*.[ch]' 2>/dev/null | sort)
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps build demo test unit e2e bench lint format fuzz test-asan test-tsan \
+	test-long test-peers clean install
+
+all: build
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## deps        install Debian packages and the pinned DuckDB
+deps:
+	@tools/deps.sh
+
+## build       build/sluice
+build: deps
+	@tools/setup.sh build --prefix $(PREFIX)
+	@$(NINJA) -C build
+
+## demo        the whole loop on this machine; the summary is the last line on stdout
+demo: deps
+	@tools/setup.sh build --prefix $(PREFIX) >&2
+	@$(NINJA) -C build >&2
+	@build/sluice demo --json --dir .demo $(if $(DATA),--data $(DATA))
+
+## test        unit tests, then end-to-end tests
+test: build
+	@$(MESON_TEST) -C build --suite unit
+	@if [ -x tests/e2e/run ]; then SLUICE=$(CURDIR)/build/sluice tests/e2e/run; fi
+
+unit: build
+	@$(MESON_TEST) -C build --suite unit
+
+e2e: build
+	@SLUICE=$(CURDIR)/build/sluice tests/e2e/run
+
+## bench       one JSON object a line on stdout
+bench: deps
+	@tools/setup.sh build --prefix $(PREFIX) >&2
+	@$(NINJA) -C build >&2
+	@SLUICE=$(CURDIR)/build/sluice bench/run
+
+## test-asan   the unit tests under the address and undefined-behaviour sanitizers
+test-asan: deps
+	@tools/setup.sh build-asan -Db_sanitize=address,undefined -Db_lundef=false
+	@$(NINJA) -C build-asan
+	@$(MESON_TEST) -C build-asan --suite unit
+
+## test-tsan   the unit tests under the thread sanitizer
+test-tsan: deps
+	@tools/setup.sh build-tsan -Db_sanitize=thread -Db_lundef=false
+	@$(NINJA) -C build-tsan
+	@setarch -R $(MESON_TEST) -C build-tsan --suite unit
+
+## test-long   the campaigns whole
+test-long: build
+	@SLUICE=$(CURDIR)/build/sluice SLUICE_LONG=1 tests/e2e/run
+
+## test-peers  against independent clients and emulators from other registries
+test-peers: build
+	@SLUICE=$(CURDIR)/build/sluice tests/peers/run
+
+## fuzz        each fuzz target for SECONDS=n (60)
+fuzz:
+	@tools/deps.sh lint
+	@CC=clang tools/setup.sh build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+	@$(NINJA) -C build-fuzz
+	@tools/fuzz.sh build-fuzz $(SECONDS)
+
+## lint        formatting, static analysis and the shape of the code
+lint:
+	@tools/deps.sh lint
+	@CC=clang tools/setup.sh build-lint
+	@clang-format --dry-run -Werror $(C_FILES)
+	@tools/check-shape.sh
+	@tools/lint.sh build-lint $(JOBS)
+
+format:
+	@tools/deps.sh lint
+	@clang-format -i $(C_FILES)
+
+## install     the program and its DuckDB under PREFIX=/usr/local
+install: build
+	@meson configure build --prefix $(PREFIX) >/dev/null
+	@meson install -C build --quiet
+
+clean:
+	@rm -rf build build-asan build-tsan build-fuzz build-lint

@@ -1,0 +1,6 @@
+#include "version.h"
+
+const char *sluice_version(void)
+{
+	return SLUICE_VERSION;
+}
