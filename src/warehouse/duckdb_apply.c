@@ -1,0 +1,208 @@
+#include "duckdb_driver.h"
+
+#include "mem.h"
+
+/* Columns of the table, then ours: the same names, in the same order, as in fill_columns(). */
+static const char *const history_extra[] = {
+	"_op", "_lsn", "_seq", "_xid", "_committed_at", "_exact", "_unchanged"};
+static const char *const current_extra[] = {"_lsn", "_committed_at", "_exact"};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+struct columns {
+	const char **names;
+	struct vec *cols;
+	size_t n;
+};
+
+static struct columns columns_of(const struct load *l, const char *const *extra,
+	const struct vec *const *more, size_t nextra, struct arena *mem)
+{
+	const struct table *t = l->b->table;
+	size_t n = t->ncolumns;
+	struct columns out = {.n = n + nextra,
+		.names = arena_array(mem, n + nextra, sizeof *out.names),
+		.cols = arena_array(mem, n + nextra, sizeof *out.cols)};
+
+	for (size_t i = 0; i < n; i++) {
+		out.names[i] = arena_cstr(mem, t->columns[i].name);
+		out.cols[i] = l->cols[i];
+	}
+	for (size_t i = 0; i < nextra; i++) {
+		out.names[n + i] = extra[i];
+		out.cols[n + i] = *more[i];
+	}
+	return out;
+}
+
+static enum err append_history(struct duck *d, const struct load *l, struct error *e)
+{
+	const struct table *t = l->b->table;
+	const struct vec *more[] = {
+		&l->op, &l->lsn, &l->seq, &l->xid, &l->committed_at, &l->exact, &l->unchanged};
+	struct arena mem = {0};
+	struct columns c = columns_of(l, history_extra, more, COUNT(history_extra), &mem);
+	struct duck_target to = {.schema = arena_fmt(&mem, "%.*s_history", STR_ARG(t->schema)).p,
+		.table = arena_cstr(&mem, t->name),
+		.names = c.names,
+		.ncols = c.n};
+	struct rows all = {.n = l->b->rows};
+	enum err rc = duck_append(d->writer, &to, c.cols, &all, l->doing, e);
+
+	arena_free(&mem);
+	return rc;
+}
+
+static enum err append_current(
+	struct duck *d, const struct load *l, const struct rows *rows, struct error *e)
+{
+	const struct table *t = l->b->table;
+	const struct vec *more[] = {&l->lsn, &l->committed_at, &l->exact};
+	struct arena mem = {0};
+	struct columns c = columns_of(l, current_extra, more, COUNT(current_extra), &mem);
+	struct duck_target to = {.schema = arena_cstr(&mem, t->schema),
+		.table = arena_cstr(&mem, t->name),
+		.names = c.names,
+		.ncols = c.n};
+	enum err rc = duck_append(d->writer, &to, c.cols, rows, l->doing, e);
+
+	arena_free(&mem);
+	return rc;
+}
+
+#define STAGE "sluice_fold"
+
+/* Deleting what the batch touches and appending what is left of it measured three times faster
+ * than MERGE (500,000 keys into 2,000,000 rows), and needs no index. */
+static enum err delete_touched(
+	struct duck *d, const struct load *l, const struct rows *touched, struct error *e)
+{
+	struct buf sql;
+
+	TRY(duck_stage_keys(d, l, STAGE, touched, NULL, e));
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	buf_puts(&sql, "DELETE FROM ");
+	duck_current(&sql, l->b->table);
+	buf_puts(&sql, " AS c USING temp.main." STAGE " AS s WHERE ");
+	duck_staged_match(&sql, l->b->table, "s", "c");
+	enum err rc = duck_exec(d->writer, &sql, l->doing, e);
+	buf_free(&sql);
+	return rc;
+}
+
+static enum err empty_current(struct duck *d, const struct load *l, struct error *e)
+{
+	struct buf sql;
+
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	buf_puts(&sql, "DELETE FROM ");
+	duck_current(&sql, l->b->table);
+	enum err rc = duck_exec(d->writer, &sql, l->doing, e);
+	buf_free(&sql);
+	return rc;
+}
+
+static enum err fold(
+	struct duck *d, const struct load *l, const struct table_changes *c, struct error *e)
+{
+	uint32_t *upserts = mem_array(c->nnewest + 1, sizeof *upserts);
+	size_t n = 0;
+	enum err rc = OK;
+
+	for (size_t i = 0; i < c->nnewest; i++)
+		if (l->b->op[c->newest[i]] != OP_DELETE)
+			upserts[n++] = c->newest[i];
+	if (c->table->nkeys == 0 && n < c->nnewest)
+		rc = FAIL(e, ERR_INPUT,
+			"%s: a table without a key cannot take deletions; give it a primary key "
+			"or REPLICA IDENTITY FULL",
+			l->doing);
+	if (rc == OK && c->truncated)
+		rc = empty_current(d, l, e);
+	if (rc == OK && !c->truncated && !c->fresh && c->nnewest > 0 && c->table->nkeys > 0) {
+		struct rows touched = {.list = c->newest, .n = c->nnewest};
+
+		rc = delete_touched(d, l, &touched, e);
+	}
+	if (rc == OK) {
+		struct rows rows = {.list = upserts, .n = n};
+
+		/* Rows that follow each other are copied in one piece. */
+		if (n > 0 && upserts[n - 1] - upserts[0] == n - 1)
+			rows = (struct rows){.from = upserts[0], .n = n};
+		rc = append_current(d, l, &rows, e);
+	}
+	mem_free(upserts);
+	return rc;
+}
+
+static enum err apply_table(struct duck *d, const struct table_changes *c, struct error *e)
+{
+	struct arena mem = {0};
+	struct load l;
+	const char *doing = arena_fmt(&mem, "applying changes to %.*s.%.*s",
+		STR_ARG(c->table->schema), STR_ARG(c->table->name))
+				    .p;
+	enum err rc = load_make(&l, c->rows, doing, e);
+
+	if (rc == OK)
+		rc = load_fill_unchanged(d, &l, e);
+	if (rc == OK)
+		rc = load_notes(&l, e);
+	if (rc == OK)
+		rc = append_history(d, &l, e);
+	if (rc == OK)
+		rc = fold(d, &l, c, e);
+	load_free(&l);
+	arena_free(&mem);
+	return rc;
+}
+
+static enum err apply_marks(struct duck *d, const struct change_set *c, struct error *e)
+{
+	struct buf sql;
+
+	if (c->nmarks == 0)
+		return OK;
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	buf_puts(&sql, "INSERT INTO ops.marks (name, value) VALUES ");
+	for (size_t i = 0; i < c->nmarks; i++) {
+		buf_puts(&sql, i > 0 ? ", (" : "(");
+		sql_text(&sql, c->marks[i].name);
+		buf_puts(&sql, ", ");
+		sql_text(&sql, c->marks[i].value);
+		buf_putc(&sql, ')');
+	}
+	buf_puts(&sql, " ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+	enum err rc = duck_exec(d->writer, &sql, "writing marks", e);
+	buf_free(&sql);
+	return rc;
+}
+
+static enum err apply_all(struct duck *d, const struct change_set *c, struct error *e)
+{
+	enum err rc = OK;
+
+	for (size_t i = 0; i < c->ntables && rc == OK; i++)
+		rc = apply_table(d, &c->tables[i], e);
+	if (rc == OK)
+		rc = apply_marks(d, c, e);
+	if (rc == OK)
+		rc = duck_execs(d->writer, "COMMIT", "committing changes to the warehouse", e);
+	return rc;
+}
+
+enum err duck_apply(struct warehouse *w, const struct change_set *c, struct error *e)
+{
+	struct duck *d = duck_of(w);
+
+	pthread_mutex_lock(&d->lock);
+	enum err rc = duck_execs(d->writer, "BEGIN", "applying changes", e);
+	if (rc == OK) {
+		rc = apply_all(d, c, e);
+		if (rc != OK)
+			duck_rollback(d->writer);
+	}
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}

@@ -1,0 +1,116 @@
+#include <stdatomic.h>
+
+#include "mem.h"
+#include "warehouse.h"
+
+struct faulty {
+	struct warehouse base;
+	struct warehouse *inner;
+	char *op;
+	unsigned nth;
+	atomic_uint seen;
+};
+
+static struct faulty *of(struct warehouse *w)
+{
+	return (struct faulty *)w;
+}
+
+/* OK unless this is the call that is to fail. */
+static enum err pass(struct warehouse *w, const char *op, struct error *e)
+{
+	struct faulty *f = of(w);
+
+	if (!str_eqc(str_of(f->op), "*") && !str_eqc(str_of(f->op), op))
+		return OK;
+	if (atomic_fetch_add(&f->seen, 1) + 1 != f->nth)
+		return OK;
+	return FAIL(e, ERR_UNAVAILABLE, "calling the warehouse: call %u of %s fails on purpose",
+		f->nth, op);
+}
+
+static enum err faulty_ensure_table(struct warehouse *w, const struct table *t, struct error *e)
+{
+	TRY(pass(w, "ensure_table", e));
+	return warehouse_ensure_table(of(w)->inner, t, e);
+}
+
+static enum err faulty_apply(struct warehouse *w, const struct change_set *c, struct error *e)
+{
+	TRY(pass(w, "apply", e));
+	return warehouse_apply(of(w)->inner, c, e);
+}
+
+static enum err faulty_mark(struct warehouse *w, struct str name, struct buf *out, struct error *e)
+{
+	TRY(pass(w, "mark", e));
+	return warehouse_mark(of(w)->inner, name, out, e);
+}
+
+static enum err faulty_query(
+	struct warehouse *w, struct str sql, warehouse_chunk_fn *fn, void *arg, struct error *e)
+{
+	TRY(pass(w, "query", e));
+	return warehouse_query(of(w)->inner, sql, fn, arg, e);
+}
+
+static enum err faulty_ask(
+	struct warehouse *w, struct str sql, warehouse_chunk_fn *fn, void *arg, struct error *e)
+{
+	TRY(pass(w, "ask", e));
+	return warehouse_ask(of(w)->inner, sql, fn, arg, e);
+}
+
+static enum err faulty_script(struct warehouse *w, struct str sql, struct error *e)
+{
+	TRY(pass(w, "script", e));
+	return warehouse_script(of(w)->inner, sql, e);
+}
+
+static enum err faulty_insert(struct warehouse *w, struct str dataset, struct str table,
+	const struct chunk *rows, struct error *e)
+{
+	TRY(pass(w, "insert", e));
+	return warehouse_insert(of(w)->inner, dataset, table, rows, e);
+}
+
+static enum err faulty_select_at(struct warehouse *w, const struct table *t, const struct cut *c,
+	struct str where, struct buf *out, struct error *e)
+{
+	TRY(pass(w, "select_at", e));
+	return warehouse_select_at(of(w)->inner, t, c, where, out, e);
+}
+
+static void faulty_close(struct warehouse *w)
+{
+	struct faulty *f = of(w);
+
+	warehouse_close(f->inner);
+	mem_free(f->op);
+	mem_free(f);
+}
+
+static const struct warehouse_ops faulty_ops = {
+	.name = "faulty",
+	.ensure_table = faulty_ensure_table,
+	.apply = faulty_apply,
+	.mark = faulty_mark,
+	.query = faulty_query,
+	.ask = faulty_ask,
+	.script = faulty_script,
+	.insert = faulty_insert,
+	.select_at = faulty_select_at,
+	.close = faulty_close,
+};
+
+struct warehouse *warehouse_faulty(struct warehouse *inner, const char *op, unsigned nth)
+{
+	struct faulty *f = mem_zalloc(sizeof *f);
+
+	f->base.ops = &faulty_ops;
+	f->inner = inner;
+	f->op = mem_strdup(op);
+	f->nth = nth;
+	atomic_init(&f->seen, 0);
+	return &f->base;
+}
