@@ -1,0 +1,355 @@
+/* Schema changes in the order in which the stream brings them. */
+#include "apply.h"
+
+#include "backfill.h"
+#include "marks.h"
+#include "mem.h"
+#include "replay.h"
+#include "shape.h"
+#include "source.h"
+
+static void set_live(struct relation *rel, const struct table *t)
+{
+	struct arena mem = {0};
+	struct table *live = table_copy(t, &mem);
+
+	if (rel->batch == NULL)
+		rel->batch = batch_new(live);
+	else
+		batch_retable(rel->batch, live);
+	arena_free(&rel->live_mem);
+	rel->live_mem = mem;
+	rel->live = live;
+}
+
+/* One row for each change; running again after a crash adds none. */
+static enum err record_change(
+	struct apply *a, const struct relation *rel, struct str what, struct error *e)
+{
+	struct arena mem = {0};
+	struct buf sql;
+	char at[LSN_TEXT], now[CLOCK_TEXT];
+	struct str name = table_full_name(rel->said, &mem);
+
+	buf_init(&sql, 1 << 24);
+	lsn_format(a->tx.commit, at);
+	clock_format(clock_wall(a->r->env.clock), now, sizeof(now));
+	buf_puts(&sql, "INSERT INTO ops.schema_changes (table_name, lsn, seen_at, change) SELECT ");
+	sql_text(&sql, name);
+	buf_putf(&sql, ", '%s', CAST('%s' AS TIMESTAMPTZ), ", at, now);
+	sql_text(&sql, what);
+	buf_puts(&sql, " WHERE NOT EXISTS (SELECT 1 FROM ops.schema_changes WHERE table_name = ");
+	sql_text(&sql, name);
+	buf_putf(&sql, " AND lsn = '%s' AND change = ", at);
+	sql_text(&sql, what);
+	buf_putc(&sql, ')');
+	enum err rc = warehouse_script(a->r->w, buf_str(&sql), e);
+	if (rc == OK)
+		log_info(a->r->env.log, "apply", "a table has changed its shape",
+			F_STR("table", name), F_STR("change", what), F_CSTR("lsn", at));
+	else
+		error_wrap(e, "recording a change of the table %.*s", STR_ARG(name));
+	buf_free(&sql);
+	arena_free(&mem);
+	return rc;
+}
+
+/* What the rows that stand there have in the added columns. Where it cannot be had, that is said:
+ * it is no reason to hold up the stream. */
+static enum err fill(
+	struct apply *a, const struct relation *rel, struct backfill *fill, struct error *e)
+{
+	struct error why = {.kind = OK};
+	enum err rc = backfill_current(a, fill, &why);
+
+	if (rc == ERR_UNAVAILABLE || rc == ERR_INTERRUPTED) {
+		*e = why;
+		return rc;
+	}
+	if (rc == OK && fill->unknown.n == 0)
+		return OK;
+	struct str text = rc != OK
+		? arena_fmt(&fill->mem, "defaults of added columns not filled in: %s", why.text)
+		: arena_fmt(&fill->mem, "values of earlier rows not known in %.*s",
+			  STR_ARG(fill->unknown));
+	struct str name = table_full_name(rel->said, &fill->mem);
+	log_warn(a->r->env.log, "apply",
+		"rows that stood in the table before a column was added may lack their values in it; "
+		"run sluice reconcile, and sluice table resync where it finds a difference",
+		F_STR("table", name), F_STR("change", text));
+	return record_change(a, rel, text, e);
+}
+
+/* The shape is noted last: until then a crash begins all of it anew. */
+static enum err ensure(struct apply *a, const struct relation *rel, const struct table *t,
+	struct backfill *filling, struct error *e)
+{
+	struct arena mem = {0};
+	enum err rc = warehouse_ensure_table(a->r->w, t, e);
+
+	if (rc == OK && filling != NULL)
+		rc = fill(a, rel, filling, e);
+	if (rc == OK) {
+		struct mark mark = {.name = mark_name(&mem, "shape", t->schema, t->name),
+			.value = mark_shape(&mem, t)};
+		rc = marks_put(a->r->w, &mark, 1, e);
+	}
+	arena_free(&mem);
+	return rc;
+}
+
+/*
+ * The shape has changed between two rows of one transaction, so what is collected cannot be
+ * written yet. All rows move to a shape that holds both; the columns that are gone go with the
+ * next flush.
+ */
+static enum err widen(
+	struct apply *a, struct relation *rel, struct backfill *filling, struct error *e)
+{
+	struct arena mem = {0};
+	struct table *both = shape_union(rel->live, rel->said, &mem);
+	struct batch *new = batch_new(both);
+	enum err rc = ensure(a, rel, both, filling, e);
+
+	if (rc == OK)
+		rc = shape_move_rows(rel->batch, new, e);
+	if (rc == OK)
+		rc = backfill_batch(filling, new, e);
+	if (rc != OK) {
+		batch_free(new);
+		arena_free(&mem);
+		return rc;
+	}
+	batch_free(rel->batch);
+	arena_free(&rel->live_mem);
+	rel->batch = new;
+	rel->live = both;
+	rel->live_mem = mem;
+	rel->wide = both->ncolumns != rel->said->ncolumns;
+	return OK;
+}
+
+enum err apply_narrow(struct apply *a, struct relation *rel, struct error *e)
+{
+	rel->wide = false;
+	TRY(ensure(a, rel, rel->said, NULL, e));
+	set_live(rel, rel->said);
+	return OK;
+}
+
+/* What the warehouse has, where this run has not seen the table yet. */
+static enum err known_shape(struct apply *a, struct relation *rel, struct arena *mem,
+	const struct table **out, struct error *e)
+{
+	struct table *t;
+
+	*out = rel->live;
+	if (rel->live != NULL)
+		return OK;
+	TRY(marks_shape(a->r->w, rel->said->schema, rel->said->name, mem, &t, e));
+	*out = t;
+	return OK;
+}
+
+/* Rows of earlier transactions are written in the shape they had. */
+static enum err reshape(
+	struct apply *a, struct relation *rel, struct backfill *filling, struct error *e)
+{
+	if (a->tx.seq == 0)
+		TRY(apply_flush(a, e));
+	TRY(ensure(a, rel, rel->said, filling, e));
+	set_live(rel, rel->said);
+	return OK;
+}
+
+static enum err change_shape(
+	struct apply *a, struct relation *rel, const struct table *before, struct error *e)
+{
+	struct arena mem = {0};
+	enum err rc = OK;
+
+	if (before != NULL)
+		rc = record_change(a, rel, shape_describe(before, rel->said, &mem), e);
+	arena_free(&mem);
+	if (rc != OK)
+		return rc;
+	struct backfill filling;
+	TRY(backfill_ask(a, rel->said, before, &filling, e));
+	if (a->rows > 0 && a->tx.seq > 0 && rel->batch != NULL && rel->batch->rows > 0)
+		rc = widen(a, rel, &filling, e);
+	else
+		rc = reshape(a, rel, &filling, e);
+	backfill_free(&filling);
+	return rc;
+}
+
+/* The widened shape begins with the columns of the new one. */
+static bool still_wide(const struct relation *rel)
+{
+	struct table front;
+
+	if (!rel->wide || rel->live->ncolumns < rel->said->ncolumns)
+		return false;
+	front = *rel->live;
+	front.ncolumns = rel->said->ncolumns;
+	return table_same_shape(&front, rel->said);
+}
+
+/* ---- what the stream leaves out ---- */
+
+#define FIRST_USER_TYPE 10000 /* below it PostgreSQL's own types, which are the same everywhere */
+
+/* The stream sends the type of a domain by its own id, and not what it is made of. */
+static bool take_known_type(struct column *c, const struct table *t)
+{
+	int at = t == NULL ? -1 : table_column(t, c->name);
+
+	if (at < 0 || t->columns[at].pg_type != c->pg_type ||
+		t->columns[at].pg_modifier != c->pg_modifier)
+		return false;
+	c->type = t->columns[at].type;
+	return true;
+}
+
+/* A replay asks what was recorded in place of the source. */
+static struct table *recorded_shape(
+	const struct replicate_replay *o, const struct table *said, struct arena *mem)
+{
+	for (size_t i = 0; i < o->nshapes; i++)
+		if (str_eq(o->shapes[i]->schema, said->schema) &&
+			str_eq(o->shapes[i]->name, said->name))
+			return table_copy(o->shapes[i], mem);
+	return NULL;
+}
+
+static enum err ask_source(struct apply *a, struct relation *rel, struct arena *mem,
+	struct table **out, struct error *e)
+{
+	struct pg *c = NULL;
+
+	if (a->r->replay != NULL) {
+		*out = recorded_shape(a->r->replay, rel->said, mem);
+		return OK;
+	}
+	enum err rc = source_open(&c, a->r->o, &a->r->env, false, e);
+	if (rc == OK)
+		rc = pg_table(c, rel->said->schema, rel->said->name, mem, out, e);
+	/* It may be gone by now: then its values land as text, which loses nothing. */
+	if (rc == ERR_NOT_FOUND) {
+		error_clear(e);
+		rc = OK;
+		*out = NULL;
+	}
+	pg_close(c);
+	return rc;
+}
+
+static enum err complete_types(
+	struct apply *a, struct relation *rel, const struct table *before, struct error *e)
+{
+	struct arena mem = {0};
+	struct table *asked = NULL;
+	bool has_asked = false;
+	enum err rc = OK;
+
+	for (size_t i = 0; rc == OK && i < rel->said->ncolumns; i++) {
+		struct column *c = &rel->said->columns[i];
+		if (c->pg_type < FIRST_USER_TYPE || take_known_type(c, before))
+			continue;
+		if (!has_asked)
+			rc = ask_source(a, rel, &mem, &asked, e);
+		has_asked = true;
+		if (rc == OK)
+			(void)take_known_type(c, asked);
+	}
+	arena_free(&mem);
+	return rc;
+}
+
+/* Takes over the key of `known`, where the table still has all its columns. */
+static void take_keys(struct relation *rel, const struct table *known)
+{
+	struct table *said = rel->said;
+
+	for (size_t k = 0; k < known->nkeys; k++)
+		if (table_column(said, known->columns[known->keys[k]].name) < 0)
+			return;
+	for (size_t i = 0; i < said->ncolumns; i++) {
+		int at = table_column(known, said->columns[i].name);
+		said->columns[i].is_key = at >= 0 && known->columns[at].is_key;
+	}
+	table_index_keys(said, &rel->said_mem);
+}
+
+/* With REPLICA IDENTITY FULL the stream calls every column a key. What really tells rows apart
+ * only the source knows; where it has no key any more, all columns together must do. */
+static enum err complete_keys(
+	struct apply *a, struct relation *rel, const struct table *before, struct error *e)
+{
+	struct arena mem = {0};
+	struct table *asked = NULL;
+	enum err rc = OK;
+
+	if (rel->said->identity != IDENTITY_FULL || before == NULL)
+		return OK;
+	rc = ask_source(a, rel, &mem, &asked, e);
+	if (rc == OK && asked != NULL && asked->nkeys > 0)
+		take_keys(rel, asked);
+	else if (rc == OK && a->r->replay != NULL)
+		take_keys(rel, before);
+	arena_free(&mem);
+	return rc;
+}
+
+static bool has_key_of(const struct table *now, const struct table *before)
+{
+	if (now->nkeys == 0 || now->nkeys > before->nkeys)
+		return false;
+	return now->nkeys < now->ncolumns || before->nkeys == before->ncolumns;
+}
+
+/* Rows that are alike in everything cannot be told apart: better said than found out. */
+static void warn_of_lost_key(
+	struct apply *a, const struct relation *rel, const struct table *before)
+{
+	struct arena mem = {0};
+	struct str name = table_full_name(rel->said, &mem);
+
+	if (before->nkeys > 0 && !has_key_of(rel->said, before) &&
+		(rel->said->nkeys == 0 || rel->said->identity == IDENTITY_FULL))
+		log_warn(a->r->env.log, "apply",
+			"a table has lost its key: rows that are alike in every column may no "
+			"longer be told apart; add a primary key, or take the table out of [source] "
+			"tables",
+			F_STR("table", name));
+	arena_free(&mem);
+}
+
+enum err apply_adapt(struct apply *a, struct relation *rel, struct error *e)
+{
+	struct arena mem = {0};
+	const struct table *before = NULL;
+	enum err rc = known_shape(a, rel, &mem, &before, e);
+
+	if (rc == OK)
+		rc = complete_types(a, rel, before, e);
+	if (rc == OK)
+		rc = complete_keys(a, rel, before, e);
+	if (rc != OK)
+		goto out;
+	if (rel->live != NULL && still_wide(rel))
+		goto out;
+	if (before != NULL && !rel->wide && table_same_shape(before, rel->said)) {
+		if (rel->live == NULL)
+			set_live(rel, rel->said);
+	} else {
+		if (before != NULL)
+			warn_of_lost_key(a, rel, before);
+		rc = change_shape(a, rel, before, e);
+	}
+out:
+	if (rc == OK)
+		rel->news = false;
+	arena_free(&mem);
+	return rc;
+}
