@@ -1,0 +1,154 @@
+#include "blame.h"
+
+#include "log.h"
+
+/* What history says of one suspect. */
+struct entry {
+	bool told, deleted;
+	struct rowhash row;
+	uint128 position;
+};
+
+struct questioning {
+	const struct suspects *suspects;
+	const struct cut *cut;
+	struct entry *entries; /* parallel to the suspects */
+	uint128 cleared;       /* after the last truncation inside the cut; 0: none */
+};
+
+enum { MORE_OP, MORE_LSN, MORE_SEQ, MORE_XID, MORES };
+
+/* Positions count from 1, so that 0 is before all of them. */
+static uint128 position_of(const struct row *r)
+{
+	uint64_t at = VEC_AT(&r->more[MORE_LSN], uint64_t, r->at);
+
+	return ((uint128)at << 32) + VEC_AT(&r->more[MORE_SEQ], uint32_t, r->at) + 1;
+}
+
+static bool is_inside(const struct cut *cut, const struct row *r)
+{
+	const lsn commit = {VEC_AT(&r->more[MORE_LSN], uint64_t, r->at)};
+	uint64_t xid = VEC_AT(&r->more[MORE_XID], uint64_t, r->at);
+
+	return xid == 0 || cut_includes(cut, xid, commit);
+}
+
+static enum err see_entry(void *arg, const struct row *r, struct error *e)
+{
+	struct questioning *q = arg;
+	struct str op = vec_text(&r->more[MORE_OP], r->at);
+	uint128 position = position_of(r);
+
+	(void)e;
+	if (!is_inside(q->cut, r))
+		return OK;
+	if (str_eqc(op, "T")) {
+		if (position > q->cleared)
+			q->cleared = position;
+		return OK;
+	}
+	const struct suspect *s = suspects_find(q->suspects, r->key);
+	if (s == NULL)
+		return OK;
+	struct entry *entry = &q->entries[s - q->suspects->list];
+	if (position > entry->position)
+		*entry = (struct entry){.told = true,
+			.deleted = str_eqc(op, "D"),
+			.row = r->hash,
+			.position = position};
+	return OK;
+}
+
+static enum err read_history(struct questioning *q, const struct sides *sides,
+	const struct subject *subject, struct error *e)
+{
+	const struct table *t = subject->table;
+	struct arena mem = {0};
+	struct buf sql;
+
+	buf_init(&sql, 4 << 20);
+	buf_puts(&sql, "SELECT ");
+	for (size_t c = 0; c < t->ncolumns; c++) {
+		sql_name(&sql, t->columns[c].name);
+		buf_puts(&sql, ", ");
+	}
+	/* LSNs and transaction ids are non-negative, so their bytes are those of the unsigned. */
+	buf_puts(&sql, "_exact, _op, _lsn, _seq, _xid FROM ");
+	sql_name(&sql, arena_fmt(&mem, "%.*s_history", STR_ARG(t->schema)));
+	buf_putc(&sql, '.');
+	sql_name(&sql, t->name);
+	enum err rc = rows_read_sql(sides, subject, buf_str(&sql), MORES, see_entry, q, e);
+	buf_free(&sql);
+	arena_free(&mem);
+	return rc;
+}
+
+/* History has of the row what the source has. */
+static bool history_agrees(
+	const struct questioning *q, const struct entry *entry, const struct suspect *s)
+{
+	bool alive = entry->told && !entry->deleted && entry->position > q->cleared;
+
+	if (!alive || s->seen[SIDE_SOURCE] == NULL)
+		return !alive && s->seen[SIDE_SOURCE] == NULL;
+	return witness_has_row(s->seen[SIDE_SOURCE], entry->row);
+}
+
+static bool same_hash(struct rowhash a, struct rowhash b)
+{
+	return a.lo == b.lo && a.hi == b.hi;
+}
+
+/* The journal has of the row what the source has, as far as it speaks of its values. */
+static bool journal_agrees(
+	const struct blame_word *word, const struct suspect *s, const struct subject *subject)
+{
+	const struct witness *w = s->seen[SIDE_SOURCE];
+
+	if (!word->alive || w == NULL)
+		return !word->alive && w == NULL;
+	for (size_t c = 0; c < subject->table->ncolumns; c++)
+		if (word->known[c] && !same_hash(word->columns[c], w->columns[c]))
+			return false;
+	return true;
+}
+
+static void ask_journal(struct suspects *s, const struct sides *sides,
+	const struct subject *subject, const char *journal, struct arena *mem)
+{
+	struct blame_word *words = arena_array(mem, s->n + 1, sizeof *words);
+	struct error e = {.kind = OK};
+
+	if (blame_listen(journal, sides, subject, s, words, mem, &e) != OK) {
+		log_warn(sides->env->log, "reconcile", "the journal does not tell who is to blame",
+			F_STR("table", subject->name), F_CSTR("reason", e.text));
+		return;
+	}
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].blame == BLAME_CAPTURE_OR_APPLY && words[i].heard)
+			s->list[i].blame = journal_agrees(&words[i], &s->list[i], subject)
+				? BLAME_APPLY
+				: BLAME_CAPTURE;
+}
+
+enum err blame_suspects(struct suspects *s, const struct sides *sides,
+	const struct subject *subject, const char *journal, struct arena *mem, struct error *e)
+{
+	struct questioning q = {.suspects = s, .cut = sides->cut};
+	bool doubt = false;
+
+	if (!subject->in_replica)
+		return OK;
+	q.entries = arena_array(mem, s->n + 1, sizeof *q.entries);
+	TRY(read_history(&q, sides, subject, e));
+	for (size_t i = 0; i < s->n; i++) {
+		bool agrees = history_agrees(&q, &q.entries[i], &s->list[i]);
+		s->list[i].blame = agrees ? BLAME_WAREHOUSE : BLAME_CAPTURE_OR_APPLY;
+		doubt |= !agrees;
+	}
+	/* Without a key the journal's rows cannot be told apart. */
+	if (doubt && journal != NULL && subject->table->nkeys > 0)
+		ask_journal(s, sides, subject, journal, mem);
+	return OK;
+}

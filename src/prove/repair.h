@@ -1,0 +1,61 @@
+/*
+ * repair: the rows that differ, and only those, put right in the warehouse.
+ *
+ * A reconciliation finds them at one exact cut, every one, with the source's values as of the
+ * cut. They are written one table a transaction, each row guarded: what the warehouse has under
+ * the key must still be what it had at the cut, and no change of the key may have come since;
+ * otherwise the row is left alone and counted as skipped.
+ *
+ * Where history has of the row what the source has, the current row is written and history left
+ * alone. Where it has not, an entry is appended to it: `_op` I, U or D, `_xid` 1 (which no
+ * transaction of a stream ever has), its position after everything inside the cut and before
+ * everything outside it. So the table as of this cut or a later one, and its versions, are right
+ * too, and later changes of the same keys go on from there.
+ *
+ * Every row mended stands in ops.repairs with what was there before; repair_undo() puts that
+ * back under the same guard.
+ */
+#ifndef SLUICE_REPAIR_H
+#define SLUICE_REPAIR_H
+
+#include "reconcile.h"
+
+struct repair_options {
+	struct reconcile_options reconcile; /* its max_keys may be 0 */
+	bool dry_run;                       /* looks at every guard, writes nothing that stays */
+	size_t max_rows;                    /* differences of all tables together; 0: REPAIR_MOST */
+};
+
+#define REPAIR_MOST ((size_t)1000000)
+
+struct repair_table {
+	struct str name;   /* "schema.name" */
+	uint64_t repaired; /* differences mended, or undone; with dry_run: that would be */
+	uint64_t skipped;  /* left alone: changed since */
+};
+
+struct repair_report {
+	struct str repair_id; /* "20170301T120000-3fa2c1"; of rows in ops.repairs if any were mended
+			       */
+	lsn at;               /* the cut; 0 for an undo */
+	struct repair_table *tables;
+	size_t ntables;
+	struct arena mem;
+};
+
+/*
+ * Errors of reconcile(); ERR_USAGE, before anything is written, for a table that differs and has
+ * no key or is not in the warehouse, and for more differences than max_rows. When a table fails
+ * after others were mended those stay mended, and the next repair takes up the rest.
+ */
+enum err repair(const struct repair_options *o, struct warehouse *w, const struct env *env,
+	struct repair_report *out, struct error *e) MUST_CHECK;
+
+/* Takes back what that repair did and has not been undone. `table` NULL: every table of it.
+ * ERR_USAGE when there is no such repair. */
+enum err repair_undo(struct warehouse *w, const struct env *env, const char *repair_id,
+	const char *table, struct repair_report *out, struct error *e) MUST_CHECK;
+
+void repair_report_free(struct repair_report *r); /* zeroed is fine */
+
+#endif

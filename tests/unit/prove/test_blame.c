@@ -1,0 +1,245 @@
+/* Who is blamed: the same wrong rows in the warehouse, beside journals that are right, wrong,
+ * silent or gone. */
+#include "streamed.h"
+
+#include "journal.h"
+#include "journal_files.h"
+
+static const char more_sql[] = "ALTER TABLE items ALTER COLUMN name SET STORAGE EXTERNAL;"
+			       "UPDATE items SET note = 'second' WHERE id IN (305, 306);"
+			       "UPDATE items SET name = repeat('long ', 1000) WHERE id = 307;"
+			       "UPDATE items SET n = n + 1 WHERE id = 307;"
+			       "UPDATE items SET id = 1308 WHERE id = 308;"
+			       "INSERT INTO nothing VALUES (1, 'a'), (2, 'b');"
+			       "TRUNCATE nothing;"
+			       "INSERT INTO nothing VALUES (3, 'c');"
+			       "DELETE FROM items WHERE id = 309;"
+			       "INSERT INTO items (id, name) VALUES (309, 'anew');";
+
+static int setup(void **state)
+{
+	static struct streamed s;
+
+	streamed_open(&s);
+	source_run(&s.f, more_sql);
+	streamed_catch_up(&s);
+	streamed_save(&s);
+	*state = &s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	streamed_close(*state);
+	return 0;
+}
+
+/* ---- a journal that is not what was sent ---- */
+
+struct forgery {
+	const char *drop;      /* messages that contain it are left out */
+	const char *from, *to; /* of the same length: replaced wherever it stands */
+};
+
+static void forge_message(struct forgery *f, struct buf *text)
+{
+	size_t n = f->from != NULL ? strlen(f->from) : 0;
+	ptrdiff_t at = n > 0 ? str_find(buf_str(text), str_of(f->from)) : -1;
+
+	if (at >= 0)
+		memcpy(text->p + at, f->to, n);
+}
+
+static void copy_messages(struct forgery *f, struct journal_reader *from, struct journal *to)
+{
+	struct journal_record rec;
+	struct error e = {.kind = OK};
+	struct buf text;
+	bool got;
+
+	buf_init(&text, 1 << 20);
+	for (;;) {
+		assert_ok(journal_reader_next(from, &rec, &got, &e), &e);
+		if (!got)
+			break;
+		if (rec.kind != JOURNAL_MESSAGE)
+			continue;
+		if (f->drop != NULL && str_find(rec.payload, str_of(f->drop)) >= 0)
+			continue;
+		buf_reset(&text);
+		buf_put(&text, rec.payload);
+		forge_message(f, &text);
+		assert_ok(journal_append(to, rec.start, buf_str(&text), &e), &e);
+	}
+	assert_ok(journal_sync(to, &e), &e);
+	buf_free(&text);
+}
+
+static const char *forge(struct streamed *s, const char *name, struct forgery f)
+{
+	struct journal_options o = {.segment_size = 1 << 30, .retention_us = INT64_C(3600000000)};
+	struct journal_reader *from = NULL;
+	struct journal *to = NULL;
+	struct segment_list segments;
+	struct error e = {.kind = OK};
+	static char dir[256];
+
+	snprintf(dir, sizeof dir, "%s/forged-%s", s->f.dir, name);
+	assert_ok(journal_identity_read(s->journal, &o.identity, &e), &e);
+	assert_ok(segment_list_read(s->journal, &segments, &e), &e);
+	assert_ok(journal_reader_open(&from, s->journal, NULL, segments.items[0].first, &e), &e);
+	o.dir = dir;
+	assert_ok(journal_open(&to, &o, &s->f.env, &e), &e);
+	copy_messages(&f, from, to);
+	journal_close(to);
+	journal_reader_close(from);
+	segment_list_free(&segments);
+	return dir;
+}
+
+/* ---- the same wrong rows ---- */
+
+static void spoil(struct streamed *s, const char *set, const char *where)
+{
+	warehouse_run(&s->f,
+		"UPDATE public.items SET %s WHERE %s; UPDATE public_history.items SET %s WHERE %s",
+		set, where, set, where);
+}
+
+static void assert_blamed(struct streamed *s, const char *journal, const char *table,
+	const char *key, enum blame want)
+{
+	struct reconcile_report r;
+
+	streamed_reconcile(s, journal, 20, &r);
+	const struct reconcile_key *k = streamed_key(&r, table, key);
+	if (k->blame != want)
+		fail_msg("%s %s: blamed on %s, not %s", table, key, blame_name(k->blame),
+			blame_name(want));
+	const struct reconcile_table *t = report_table(&r, table);
+	assert_true(t->blamed[want] > 0);
+	reconcile_report_free(&r);
+}
+
+static void test_what_was_captured_wrong(void **state)
+{
+	struct streamed *s = *state;
+	const char *forged;
+
+	/* One byte of a value that was inserted. */
+	spoil(s, "name = 'latx 310'", "id = 310");
+	forged = forge(s, "value", (struct forgery){.from = "late 310", .to = "latx 310"});
+	assert_blamed(s, forged, "public.items", "{\"id\":310}", BLAME_CAPTURE);
+	assert_blamed(s, NULL, "public.items", "{\"id\":310}", BLAME_APPLY);
+	streamed_restore(s);
+
+	/* A change that is not there, of a row that was sent before. */
+	spoil(s, "note = 'note'", "id IN (305, 306)");
+	forged = forge(s, "update", (struct forgery){.drop = "second"});
+	assert_blamed(s, forged, "public.items", "{\"id\":305}", BLAME_CAPTURE);
+	assert_blamed(s, NULL, "public.items", "{\"id\":305}", BLAME_APPLY);
+	streamed_restore(s);
+
+	/* The same of a row that the first copy brought: the journal has nothing of it. */
+	spoil(s, "name = 'name 200'", "id = 200");
+	forged = forge(s, "silent", (struct forgery){.drop = "name 200"});
+	assert_blamed(s, forged, "public.items", "{\"id\":200}", BLAME_CAPTURE_OR_APPLY);
+	streamed_restore(s);
+}
+
+static void test_what_was_applied_wrong(void **state)
+{
+	struct streamed *s = *state;
+
+	/* A value that was not sent again: the journal has it from the change before. */
+	spoil(s, "name = 'short'", "id = 307");
+	assert_blamed(s, NULL, "public.items", "{\"id\":307}", BLAME_APPLY);
+	streamed_restore(s);
+
+	/* A change of the key: the new row is missing, the old one is still there. */
+	warehouse_run(&s->f,
+		"DELETE FROM public.items WHERE id = 1308; "
+		"DELETE FROM public_history.items WHERE id = 1308; "
+		"INSERT INTO public.items SELECT * REPLACE (308 AS id) FROM public.items WHERE id = "
+		"310; "
+		"DELETE FROM public_history.items WHERE id = 308 AND _op = 'D'");
+	assert_blamed(s, NULL, "public.items", "{\"id\":1308}", BLAME_APPLY);
+	assert_blamed(s, NULL, "public.items", "{\"id\":308}", BLAME_APPLY);
+	streamed_restore(s);
+
+	/* A truncation that was not applied, of history or of the current table alone. */
+	warehouse_run(&s->f,
+		"INSERT INTO public.nothing SELECT * REPLACE (1 AS id) FROM public.nothing; "
+		"DELETE FROM public_history.nothing WHERE _op = 'T'");
+	assert_blamed(s, NULL, "public.nothing", "{\"id\":1}", BLAME_APPLY);
+	streamed_restore(s);
+	warehouse_run(
+		&s->f, "INSERT INTO public.nothing SELECT * REPLACE (2 AS id) FROM public.nothing");
+	assert_blamed(s, NULL, "public.nothing", "{\"id\":2}", BLAME_WAREHOUSE);
+	streamed_restore(s);
+
+	/* A deletion and a new row under its key. */
+	warehouse_run(&s->f,
+		"DELETE FROM public.items WHERE id = 309; DELETE FROM public_history.items WHERE id "
+		"= 309 AND name = 'anew'");
+	assert_blamed(s, NULL, "public.items", "{\"id\":309}", BLAME_APPLY);
+	streamed_restore(s);
+}
+
+/* A journal that cannot be read tells nothing, and does not end the comparison. */
+static void test_without_a_journal(void **state)
+{
+	struct streamed *s = *state;
+	char dir[256];
+
+	spoil(s, "name = 'latx 310'", "id = 310");
+	warehouse_run(&s->f, "UPDATE public.items SET n = 5 WHERE id = 311");
+	snprintf(dir, sizeof dir, "%s/none", s->f.dir);
+	assert_blamed(s, dir, "public.items", "{\"id\":310}", BLAME_CAPTURE_OR_APPLY);
+	assert_blamed(s, dir, "public.items", "{\"id\":311}", BLAME_WAREHOUSE);
+	streamed_restore(s);
+}
+
+/* The members that the report promises, and what is added to them. */
+static void test_report(void **state)
+{
+	struct streamed *s = *state;
+	struct reconcile_report r;
+
+	spoil(s, "name = 'latx 310'", "id = 310");
+	warehouse_run(&s->f, "UPDATE public.items SET n = 5 WHERE id IN (1, 311)");
+	streamed_reconcile(s, NULL, 20, &r);
+	assert_has(buf_cstr(&r.json),
+		"{\"key\":{\"id\":1},\"kind\":\"different\",\"columns\":[\"n\"],\"blame\":"
+		"\"warehouse\"}");
+	assert_has(buf_cstr(&r.json), "\"blame\":{\"warehouse\":2,\"apply\":1}");
+	reconcile_report_free(&r);
+	streamed_restore(s);
+}
+
+/* Where the warehouse has lost the table, history too, nobody can tell. Last: it stays lost. */
+static void test_table_that_is_gone(void **state)
+{
+	struct streamed *s = *state;
+	struct repair_report r;
+	struct error e = {.kind = OK};
+
+	warehouse_run(&s->f,
+		"DROP VIEW public_history.nothing_versions; DROP TABLE public_history.nothing; "
+		"DROP TABLE public.nothing");
+	assert_blamed(s, NULL, "public.nothing", "{\"id\":3}", BLAME_UNKNOWN);
+	assert_err(streamed_repair(s, false, &r, &e), ERR_USAGE, &e);
+	assert_has(e.text, "public.nothing");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_was_captured_wrong),
+		cmocka_unit_test(test_what_was_applied_wrong),
+		cmocka_unit_test(test_without_a_journal),
+		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_table_that_is_gone),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
