@@ -1,0 +1,64 @@
+#include "reconcile_reach.h"
+
+#include "reconcile.h"
+#include "replicate_settings.h"
+#include "shared.h"
+
+#define PATIENCE_US INT64_C(60000000)
+
+/* The replication of this process, for as long as it moves. */
+static enum err wait_here(struct context *c, struct replicate *r, lsn at, struct error *e)
+{
+	struct replicate_progress before, after;
+	enum err rc;
+
+	do {
+		TRY(env_check(c->env, e));
+		replicate_progress(r, &before);
+		rc = replicate_wait(r, at, PATIENCE_US, e);
+		replicate_progress(r, &after);
+	} while (rc == ERR_UNAVAILABLE && !after.failed &&
+		lsn_cmp(after.applied, before.applied) > 0);
+	return rc;
+}
+
+/* Gives the right to replicate back, which shared_join_replicate() gave. */
+static enum err run_until(
+	struct reconcile_reach *reach, struct replicate_until until, struct error *e)
+{
+	struct replicate_options o;
+	struct replicate_result result;
+
+	replicate_settings_options(reach->c, &o);
+	enum err rc = replicate_run(&o, reach->warehouse, reach->c->env, until, &result, e);
+	shared_set_replicate(reach->c->shared, NULL);
+	return rc;
+}
+
+enum err reconcile_reach(void *arg, lsn at, struct error *e)
+{
+	struct reconcile_reach *reach = arg;
+	const struct replicate_until until = {.kind = REPLICATE_LSN, .at = at};
+	struct replicate *running = shared_join_replicate(reach->c->shared);
+
+	if (running == NULL)
+		return run_until(reach, until, e);
+	enum err rc = wait_here(reach->c, running, at, e);
+	shared_leave_replicate(reach->c->shared);
+	return rc;
+}
+
+enum err reconcile_first_copy(struct context *c, struct warehouse *w, struct error *e)
+{
+	struct reconcile_reach reach = {.c = c, .warehouse = w};
+	struct replicate_position stands = {.found = false};
+	const struct replicate_until until = {.kind = REPLICATE_CAUGHT_UP};
+
+	TRY(replicate_position(w, &stands, e));
+	if (stands.found)
+		return OK;
+	if (shared_join_replicate(c->shared) == NULL)
+		return run_until(&reach, until, e);
+	shared_leave_replicate(c->shared);
+	return OK;
+}
