@@ -55,6 +55,14 @@ static int make_socket(void)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
+/* Closes and leaves errno to the caller, who has not looked at it yet. */
+static void close_quietly(int fd)
+{
+	int saved = errno;
+	close(fd);
+	errno = saved;
+}
+
 int control_listen(const char *url)
 {
 	struct sockaddr_un at;
@@ -67,14 +75,10 @@ int control_listen(const char *url)
 	if (fd >= 0 &&
 		(fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ||
 			listen(fd, 16) != 0)) {
-		int saved = errno;
-		close(fd);
+		close_quietly(fd);
 		fd = -1;
-		errno = saved;
 	}
-	int saved = errno;
-	close(dir);
-	errno = saved;
+	close_quietly(dir);
 	return fd;
 }
 
@@ -86,14 +90,10 @@ int control_connect(const char *url)
 		return -1;
 	int fd = make_socket();
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) != 0) {
-		int saved = errno;
-		close(fd);
+		close_quietly(fd);
 		fd = -1;
-		errno = saved;
 	}
-	int saved = errno;
-	close(dir);
-	errno = saved;
+	close_quietly(dir);
 	return fd;
 }
 
