@@ -118,7 +118,6 @@ const struct command cmd_app_api = {
 	.opts = api_opts,
 	.positional = no_arguments,
 	.args_size = sizeof(struct api_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_api,
 };
 
@@ -137,6 +136,5 @@ const struct command cmd_app_worker = {
 	.opts = worker_opts,
 	.positional = no_arguments,
 	.args_size = sizeof(struct worker_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_worker,
 };

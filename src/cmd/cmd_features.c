@@ -141,7 +141,7 @@ const struct command cmd_features_build = {
 	.examples = "sluice features build cancel_risk",
 	.positional = features_positional,
 	.args_size = sizeof(struct features_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_build,
 };
 
@@ -161,6 +161,6 @@ const struct command cmd_features_check = {
 		    "sluice features check cancel_risk --json | jq .leaking_columns",
 	.positional = features_positional,
 	.args_size = sizeof(struct features_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_check,
 };

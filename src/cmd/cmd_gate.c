@@ -158,7 +158,6 @@ const struct command cmd_gate_status = {
 	.opts = status_opts,
 	.positional = gate_positional,
 	.args_size = sizeof(struct gate_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_status,
 };
 
@@ -170,7 +169,6 @@ const struct command cmd_gate_request = {
 	.opts = act_opts,
 	.positional = gate_positional,
 	.args_size = sizeof(struct gate_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_request,
 };
 
@@ -186,7 +184,6 @@ const struct command cmd_gate_approve = {
 	.opts = act_opts,
 	.positional = gate_positional,
 	.args_size = sizeof(struct gate_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_approve,
 };
 
@@ -201,7 +198,6 @@ const struct command cmd_gate_open = {
 	.opts = act_opts,
 	.positional = gate_positional,
 	.args_size = sizeof(struct gate_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_open,
 };
 
@@ -213,6 +209,5 @@ const struct command cmd_gate_close = {
 	.opts = act_opts,
 	.positional = gate_positional,
 	.args_size = sizeof(struct gate_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_close,
 };

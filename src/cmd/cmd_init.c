@@ -86,6 +86,6 @@ const struct command cmd_init = {
 		"or drop the slot.",
 	.examples = "sluice init\n"
 		    "sluice init --json | jq .tables",
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_init,
 };

@@ -107,6 +107,5 @@ const struct command cmd_land = {
 	.opts = land_opts,
 	.positional = land_positional,
 	.args_size = sizeof(struct land_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_land,
 };

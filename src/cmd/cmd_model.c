@@ -278,7 +278,6 @@ const struct command cmd_model_list = {
 	.examples = "sluice model list\nsluice model list cancel_risk --json",
 	.positional = list_positional,
 	.args_size = sizeof(struct model_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_list,
 };
 
@@ -291,7 +290,6 @@ const struct command cmd_model_show = {
 		    "sluice model show cancel_risk 3 --json | jq .metadata.evaluation",
 	.positional = show_positional,
 	.args_size = sizeof(struct model_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_show,
 };
 
@@ -307,7 +305,6 @@ const struct command cmd_model_alias = {
 	.opts = alias_opts,
 	.positional = alias_positional,
 	.args_size = sizeof(struct model_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_alias,
 };
 
@@ -320,6 +317,5 @@ const struct command cmd_model_delete = {
 	.examples = "sluice model delete cancel_risk 2",
 	.positional = delete_positional,
 	.args_size = sizeof(struct model_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_delete,
 };

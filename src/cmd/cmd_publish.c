@@ -84,6 +84,6 @@ const struct command cmd_publish = {
 	.opts = publish_opts,
 	.positional = publish_positional,
 	.args_size = sizeof(struct publish_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_publish,
 };

@@ -296,6 +296,6 @@ const struct command cmd_query = {
 	.opts = query_opts,
 	.positional = query_positional,
 	.args_size = sizeof(struct query_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_query,
 };

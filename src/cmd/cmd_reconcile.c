@@ -182,6 +182,6 @@ const struct command cmd_reconcile = {
 		    "sluice reconcile --json | jq .ok          # for a script",
 	.opts = reconcile_opts,
 	.args_size = sizeof(struct reconcile_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_reconcile,
 };

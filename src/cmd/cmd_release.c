@@ -234,7 +234,6 @@ const struct command cmd_release_list = {
 	.opts = no_opts,
 	.positional = release_positional,
 	.args_size = sizeof(struct release_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_list,
 };
 
@@ -251,7 +250,6 @@ const struct command cmd_release_verify = {
 	.opts = verify_opts,
 	.positional = release_positional,
 	.args_size = sizeof(struct release_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_verify,
 };
 
@@ -269,6 +267,5 @@ const struct command cmd_release_rollback = {
 	.opts = rollback_opts,
 	.positional = release_positional,
 	.args_size = sizeof(struct release_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_rollback,
 };

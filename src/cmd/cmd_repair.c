@@ -191,6 +191,6 @@ const struct command cmd_repair = {
 		    "sluice repair --undo 20170301T120000-3fa2c1   # back again",
 	.opts = repair_opts,
 	.args_size = sizeof(struct repair_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_repair,
 };

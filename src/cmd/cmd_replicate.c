@@ -165,6 +165,6 @@ const struct command cmd_replicate = {
 		    "sluice replicate --until 16/B374D848",
 	.opts = replicate_opts,
 	.args_size = sizeof(struct replicate_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_replicate,
 };

@@ -84,6 +84,6 @@ const struct command cmd_score = {
 	.opts = score_opts,
 	.positional = score_positional,
 	.args_size = sizeof(struct score_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_score,
 };

@@ -256,6 +256,6 @@ const struct command cmd_status = {
 		"position has reached everything the source has flushed.",
 	.examples = "sluice status          # a page\n"
 		    "sluice status --json   # one object",
-	.needs = NEEDS_CONFIG | WANTS_WAREHOUSE,
+	.needs = WANTS_WAREHOUSE,
 	.run = run_status,
 };

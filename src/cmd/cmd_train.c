@@ -148,6 +148,6 @@ const struct command cmd_train = {
 	.opts = train_opts,
 	.positional = train_positional,
 	.args_size = sizeof(struct train_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_train,
 };

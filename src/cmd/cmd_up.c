@@ -316,6 +316,5 @@ const struct command cmd_up = {
 	.examples = "sluice up                                   # replicate and watch\n"
 		    "SLUICE_SERVE_ROLES=api,worker sluice up     # the application's side only",
 	.args_size = 1,
-	.needs = NEEDS_CONFIG,
 	.run = run_up,
 };

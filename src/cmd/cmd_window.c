@@ -426,7 +426,6 @@ const struct command cmd_window_list = {
 	.examples = "sluice window list\n",
 	.opts = no_opts,
 	.args_size = sizeof(struct window_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_list,
 };
 
@@ -444,7 +443,7 @@ const struct command cmd_window_record = {
 		    "sluice window record --from 0/1A2B3C8         # from a position on\n",
 	.opts = record_opts,
 	.args_size = sizeof(struct window_args),
-	.needs = NEEDS_CONFIG | NEEDS_WAREHOUSE,
+	.needs = NEEDS_WAREHOUSE,
 	.run = run_record,
 };
 
@@ -461,7 +460,6 @@ const struct command cmd_window_verify = {
 	.opts = no_opts,
 	.positional = window_positional,
 	.args_size = sizeof(struct window_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_verify,
 };
 
@@ -482,6 +480,5 @@ const struct command cmd_window_replay = {
 	.opts = replay_opts,
 	.positional = window_positional,
 	.args_size = sizeof(struct window_args),
-	.needs = NEEDS_CONFIG,
 	.run = run_replay,
 };

@@ -40,7 +40,6 @@ struct context {
 
 enum needs {
 	NEEDS_NOTHING = 0,
-	NEEDS_CONFIG = 1,    /* the file must exist, or --config was not needed */
 	NEEDS_WAREHOUSE = 2, /* runs in the process that holds the embedded warehouse */
 	WANTS_WAREHOUSE = 4, /* the same, but runs also when it cannot be opened */
 };
