@@ -179,17 +179,11 @@ static enum err apply_marks(struct duck *d, const struct change_set *c, struct e
 	return rc;
 }
 
-static enum err apply_all(struct duck *d, const struct change_set *c, struct error *e)
+enum err duck_apply_within(struct duck *d, const struct change_set *c, struct error *e)
 {
-	enum err rc = OK;
-
-	for (size_t i = 0; i < c->ntables && rc == OK; i++)
-		rc = apply_table(d, &c->tables[i], e);
-	if (rc == OK)
-		rc = apply_marks(d, c, e);
-	if (rc == OK)
-		rc = duck_execs(d->writer, "COMMIT", "committing changes to the warehouse", e);
-	return rc;
+	for (size_t i = 0; i < c->ntables; i++)
+		TRY(apply_table(d, &c->tables[i], e));
+	return apply_marks(d, c, e);
 }
 
 enum err duck_apply(struct warehouse *w, const struct change_set *c, struct error *e)
@@ -199,7 +193,10 @@ enum err duck_apply(struct warehouse *w, const struct change_set *c, struct erro
 	pthread_mutex_lock(&d->lock);
 	enum err rc = duck_execs(d->writer, "BEGIN", "applying changes", e);
 	if (rc == OK) {
-		rc = apply_all(d, c, e);
+		rc = duck_apply_within(d, c, e);
+		if (rc == OK)
+			rc = duck_execs(
+				d->writer, "COMMIT", "committing changes to the warehouse", e);
 		if (rc != OK)
 			duck_rollback(d->writer);
 	}

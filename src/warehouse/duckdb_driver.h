@@ -161,9 +161,14 @@ enum err duck_rebuild_history(struct duck *d, const struct table *t, const struc
 	const struct duck_shape *want, struct error *e) MUST_CHECK;
 enum err duck_versions_view(struct duck *d, const struct table *t, struct error *e) MUST_CHECK;
 
+/* The same as ensure_table and apply, within the open transaction of d->writer. */
+enum err duck_ensure_within(struct duck *d, const struct table *t, struct error *e) MUST_CHECK;
+enum err duck_apply_within(struct duck *d, const struct change_set *c, struct error *e) MUST_CHECK;
+
 /* The driver's operations, one file each. */
 enum err duck_ensure_table(struct warehouse *, const struct table *, struct error *);
 enum err duck_apply(struct warehouse *, const struct change_set *, struct error *);
+enum err duck_begin(struct warehouse *, struct warehouse_tx **, struct error *);
 enum err duck_mark(struct warehouse *, struct str name, struct buf *out, struct error *);
 enum err duck_query(
 	struct warehouse *, struct str sql, warehouse_chunk_fn *, void *, struct error *);

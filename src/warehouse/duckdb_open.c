@@ -28,6 +28,7 @@ static const struct warehouse_ops duck_ops = {
 	.name = "duckdb",
 	.ensure_table = duck_ensure_table,
 	.apply = duck_apply,
+	.begin = duck_begin,
 	.mark = duck_mark,
 	.query = duck_query,
 	.ask = duck_ask,

@@ -279,10 +279,22 @@ static enum err fit_all(struct duck *d, const struct table *t, struct error *e)
 		rc = fit_history(d, t, &mem, e);
 	if (rc == OK)
 		rc = duck_versions_view(d, t, e);
-	if (rc == OK)
-		rc = duck_execs(d->writer, "COMMIT", "committing the shape of a table", e);
 	arena_free(&mem);
 	return rc;
+}
+
+static enum err explain(enum err rc, const struct table *t, struct error *e)
+{
+	if (rc == OK)
+		return OK;
+	return error_wrap(e, "preparing the table %.*s.%.*s in the warehouse", STR_ARG(t->schema),
+		STR_ARG(t->name));
+}
+
+enum err duck_ensure_within(struct duck *d, const struct table *t, struct error *e)
+{
+	TRY(check_table(t, e));
+	return explain(fit_all(d, t, e), t, e);
 }
 
 enum err duck_ensure_table(struct warehouse *w, const struct table *t, struct error *e)
@@ -294,12 +306,11 @@ enum err duck_ensure_table(struct warehouse *w, const struct table *t, struct er
 	enum err rc = duck_execs(d->writer, "BEGIN", "preparing a table", e);
 	if (rc == OK) {
 		rc = fit_all(d, t, e);
+		if (rc == OK)
+			rc = duck_execs(d->writer, "COMMIT", "committing the shape of a table", e);
 		if (rc != OK)
 			duck_rollback(d->writer);
 	}
 	pthread_mutex_unlock(&d->lock);
-	if (rc != OK)
-		rc = error_wrap(e, "preparing the table %.*s.%.*s in the warehouse",
-			STR_ARG(t->schema), STR_ARG(t->name));
-	return rc;
+	return explain(rc, t, e);
 }

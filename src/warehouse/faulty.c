@@ -41,6 +41,83 @@ static enum err faulty_apply(struct warehouse *w, const struct change_set *c, st
 	return warehouse_apply(of(w)->inner, c, e);
 }
 
+/* ---- transactions: begin, put, commit and the rest count as calls of their own ---- */
+
+struct faulty_tx {
+	struct warehouse_tx base;
+	struct warehouse *w;
+	struct warehouse_tx *inner;
+};
+
+static struct faulty_tx *tx_of(struct warehouse_tx *x)
+{
+	return (struct faulty_tx *)x;
+}
+
+static enum err tx_ensure_table(struct warehouse_tx *x, const struct table *t, struct error *e)
+{
+	TRY(pass(tx_of(x)->w, "ensure_table", e));
+	return warehouse_tx_ensure_table(tx_of(x)->inner, t, e);
+}
+
+static enum err tx_put(struct warehouse_tx *x, const struct change_set *c, struct error *e)
+{
+	TRY(pass(tx_of(x)->w, "put", e));
+	return warehouse_tx_put(tx_of(x)->inner, c, e);
+}
+
+static enum err tx_script(struct warehouse_tx *x, struct str sql, struct error *e)
+{
+	TRY(pass(tx_of(x)->w, "script", e));
+	return warehouse_tx_script(tx_of(x)->inner, sql, e);
+}
+
+static enum err tx_discard(
+	struct warehouse_tx *x, const struct batch *keys, lsn floor, struct error *e)
+{
+	TRY(pass(tx_of(x)->w, "discard", e));
+	return warehouse_tx_discard(tx_of(x)->inner, keys, floor, e);
+}
+
+static void tx_abandon(struct warehouse_tx *x)
+{
+	warehouse_tx_abandon(tx_of(x)->inner);
+	mem_free(x);
+}
+
+static enum err tx_commit(struct warehouse_tx *x, struct error *e)
+{
+	enum err rc = pass(tx_of(x)->w, "commit", e);
+
+	if (rc == OK)
+		rc = warehouse_tx_commit(tx_of(x)->inner, e);
+	else
+		warehouse_tx_abandon(tx_of(x)->inner);
+	mem_free(x);
+	return rc;
+}
+
+static const struct warehouse_tx_ops tx_ops = {
+	.ensure_table = tx_ensure_table,
+	.put = tx_put,
+	.script = tx_script,
+	.discard = tx_discard,
+	.commit = tx_commit,
+	.abandon = tx_abandon,
+};
+
+static enum err faulty_begin(struct warehouse *w, struct warehouse_tx **out, struct error *e)
+{
+	struct warehouse_tx *inner;
+
+	TRY(pass(w, "begin", e));
+	TRY(warehouse_begin(of(w)->inner, &inner, e));
+	struct faulty_tx *x = mem_zalloc(sizeof *x);
+	*x = (struct faulty_tx){.base = {.ops = &tx_ops}, .w = w, .inner = inner};
+	*out = &x->base;
+	return OK;
+}
+
 static enum err faulty_mark(struct warehouse *w, struct str name, struct buf *out, struct error *e)
 {
 	TRY(pass(w, "mark", e));
@@ -94,6 +171,7 @@ static const struct warehouse_ops faulty_ops = {
 	.name = "faulty",
 	.ensure_table = faulty_ensure_table,
 	.apply = faulty_apply,
+	.begin = faulty_begin,
 	.mark = faulty_mark,
 	.query = faulty_query,
 	.ask = faulty_ask,

@@ -47,10 +47,15 @@ void warehouse_close(struct warehouse *w)
 		w->ops->close(w);
 }
 
-enum err warehouse_ensure_table(struct warehouse *w, const struct table *t, struct error *e)
+static void assert_table(const struct table *t)
 {
 	assert(t->schema.n > 0 && t->name.n > 0);
 	assert(t->ncolumns <= TABLE_MAX_COLUMNS && t->nkeys <= t->ncolumns);
+}
+
+enum err warehouse_ensure_table(struct warehouse *w, const struct table *t, struct error *e)
+{
+	assert_table(t);
 	return w->ops->ensure_table(w, t, e);
 }
 
@@ -75,11 +80,58 @@ static enum err check_changes(const struct table_changes *c, struct error *e)
 	return OK;
 }
 
-enum err warehouse_apply(struct warehouse *w, const struct change_set *c, struct error *e)
+static enum err check_set(const struct change_set *c, struct error *e)
 {
 	for (size_t i = 0; i < c->ntables; i++)
 		TRY(check_changes(&c->tables[i], e));
+	return OK;
+}
+
+enum err warehouse_apply(struct warehouse *w, const struct change_set *c, struct error *e)
+{
+	TRY(check_set(c, e));
 	return w->ops->apply(w, c, e);
+}
+
+enum err warehouse_begin(struct warehouse *w, struct warehouse_tx **out, struct error *e)
+{
+	*out = NULL;
+	return w->ops->begin(w, out, e);
+}
+
+enum err warehouse_tx_ensure_table(struct warehouse_tx *x, const struct table *t, struct error *e)
+{
+	assert_table(t);
+	return x->ops->ensure_table(x, t, e);
+}
+
+enum err warehouse_tx_put(struct warehouse_tx *x, const struct change_set *c, struct error *e)
+{
+	TRY(check_set(c, e));
+	return x->ops->put(x, c, e);
+}
+
+enum err warehouse_tx_script(struct warehouse_tx *x, struct str sql, struct error *e)
+{
+	return x->ops->script(x, sql, e);
+}
+
+enum err warehouse_tx_discard(
+	struct warehouse_tx *x, const struct batch *keys, lsn floor, struct error *e)
+{
+	assert(keys->table->nkeys > 0);
+	return x->ops->discard(x, keys, floor, e);
+}
+
+enum err warehouse_tx_commit(struct warehouse_tx *x, struct error *e)
+{
+	return x->ops->commit(x, e);
+}
+
+void warehouse_tx_abandon(struct warehouse_tx *x)
+{
+	if (x != NULL)
+		x->ops->abandon(x);
 }
 
 enum err warehouse_mark(struct warehouse *w, struct str name, struct buf *out, struct error *e)

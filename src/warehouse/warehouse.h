@@ -51,6 +51,32 @@ struct change_set {
 	size_t nmarks;
 };
 
+/*
+ * A transaction of several parts: nothing of it is seen by others before commit, and after any
+ * crash, failure or abandon nothing is there. One thread at a time; several may be open at once.
+ * Two that touch the same row of a table: the second fails with ERR_CONFLICT or ERR_UNAVAILABLE.
+ * After a failed call only abandon may follow.
+ */
+struct warehouse_tx;
+
+struct warehouse_tx_ops {
+	/* As in warehouse_ops, within the transaction. */
+	enum err (*ensure_table)(struct warehouse_tx *, const struct table *, struct error *);
+	enum err (*put)(struct warehouse_tx *, const struct change_set *, struct error *);
+	enum err (*script)(struct warehouse_tx *, struct str sql, struct error *);
+	/* Takes back rows of op OP_SNAPSHOT that stand at `floor`: those whose key is one of
+	 * `keys` (a batch whose key columns count), from current and from history. */
+	enum err (*discard)(
+		struct warehouse_tx *, const struct batch *keys, lsn floor, struct error *);
+	/* Both free the transaction; after a failed commit nothing of it is there. */
+	enum err (*commit)(struct warehouse_tx *, struct error *);
+	void (*abandon)(struct warehouse_tx *);
+};
+
+struct warehouse_tx {
+	const struct warehouse_tx_ops *ops;
+};
+
 /* A piece of a query's answer. Anything but OK ends the query with that error. */
 typedef enum err warehouse_chunk_fn(void *arg, const struct chunk *c, struct error *e);
 
@@ -68,6 +94,9 @@ struct warehouse_ops {
 
 	/* History rows, the fold into current, and marks: all of it, or after any crash nothing. */
 	enum err (*apply)(struct warehouse *, const struct change_set *, struct error *);
+
+	/* Begins a transaction of several parts. */
+	enum err (*begin)(struct warehouse *, struct warehouse_tx **, struct error *);
 
 	/* The mark's value into out (left empty when there is none). */
 	enum err (*mark)(struct warehouse *, struct str name, struct buf *out, struct error *);
@@ -115,6 +144,17 @@ enum err warehouse_ensure_table(
 	struct warehouse *w, const struct table *t, struct error *e) MUST_CHECK;
 enum err warehouse_apply(
 	struct warehouse *w, const struct change_set *c, struct error *e) MUST_CHECK;
+enum err warehouse_begin(
+	struct warehouse *w, struct warehouse_tx **out, struct error *e) MUST_CHECK;
+enum err warehouse_tx_ensure_table(
+	struct warehouse_tx *x, const struct table *t, struct error *e) MUST_CHECK;
+enum err warehouse_tx_put(
+	struct warehouse_tx *x, const struct change_set *c, struct error *e) MUST_CHECK;
+enum err warehouse_tx_script(struct warehouse_tx *x, struct str sql, struct error *e) MUST_CHECK;
+enum err warehouse_tx_discard(
+	struct warehouse_tx *x, const struct batch *keys, lsn floor, struct error *e) MUST_CHECK;
+enum err warehouse_tx_commit(struct warehouse_tx *x, struct error *e) MUST_CHECK;
+void warehouse_tx_abandon(struct warehouse_tx *x); /* NULL is fine */
 enum err warehouse_mark(
 	struct warehouse *w, struct str name, struct buf *out, struct error *e) MUST_CHECK;
 enum err warehouse_query(struct warehouse *w, struct str sql, warehouse_chunk_fn *fn, void *arg,
