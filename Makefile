@@ -2,7 +2,7 @@
 #
 #   make            install what is missing, configure, build
 #   make demo       the whole loop on this machine        DATA=bookings.csv.gz
-#   make test       unit tests, then end-to-end tests
+#   make test       unit tests, end-to-end tests, fault campaigns
 #   make help       the rest
 
 JOBS    ?= $(shell nproc)
@@ -18,7 +18,7 @@ C_FOLDERS = src tests bench tools
 C_FILES   = $(shell find $(C_FOLDERS) -name '*.[ch]' 2>/dev/null | sort)
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps build demo test unit e2e bench lint format fuzz test-asan test-tsan \
+.PHONY: all help deps build demo test unit e2e fault bench lint format fuzz test-asan test-tsan \
 	test-long test-peers clean install
 
 all: build
@@ -41,16 +41,21 @@ demo: deps
 	@$(NINJA) -C build >&2
 	@build/sluice demo --json --dir .demo $(if $(DATA),--data $(DATA))
 
-## test        unit tests, then end-to-end tests
+## test        unit tests, end-to-end tests, fault campaigns
 test: build
 	@$(MESON_TEST) -C build --suite unit
 	@if [ -x tests/e2e/run ]; then SLUICE=$(CURDIR)/build/sluice tests/e2e/run; fi
+	@SLUICE=$(CURDIR)/build/sluice tests/fault/run
 
 unit: build
 	@$(MESON_TEST) -C build --suite unit
 
 e2e: build
 	@SLUICE=$(CURDIR)/build/sluice tests/e2e/run
+
+## fault       the fault campaigns in their short form; SLUICE_LONG=1 for the long one
+fault: build
+	@SLUICE=$(CURDIR)/build/sluice tests/fault/run
 
 ## bench       one JSON object a line on stdout
 bench: deps
@@ -74,6 +79,7 @@ test-tsan: deps
 test-long: build
 	@SLUICE_LONG=1 $(MESON_TEST) -C build --suite unit --timeout-multiplier 30
 	@SLUICE=$(CURDIR)/build/sluice SLUICE_LONG=1 tests/e2e/run
+	@SLUICE=$(CURDIR)/build/sluice SLUICE_LONG=1 tests/fault/run
 
 ## test-peers  against independent clients and emulators from other registries
 test-peers: build

@@ -11,9 +11,11 @@ for target in "$build"/tests/fuzz/fuzz_*; do
 	name=$(basename "$target")
 	kept=$build/corpus/${name#fuzz_}
 	mkdir -p "$kept"
+	dict=tests/fuzz/${name#fuzz_}.dict
+	[ -f "$dict" ] || dict=
 	printf '%s for %s s\n' "$name" "$seconds"
 	"$target" -max_total_time="$seconds" -print_final_stats=1 -timeout=10 \
-		-artifact_prefix="$build/$name-" "$kept" "tests/fuzz/corpus/${name#fuzz_}" \
+		${dict:+"-dict=$dict"} -artifact_prefix="$build/$name-" "$kept" "tests/fuzz/corpus/${name#fuzz_}" \
 		>"$build/$name.log" 2>&1 || {
 		tail -n 40 "$build/$name.log" >&2
 		exit 1

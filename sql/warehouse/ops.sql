@@ -4,9 +4,10 @@ CREATE SCHEMA IF NOT EXISTS features;
 CREATE SCHEMA IF NOT EXISTS scores;
 CREATE SCHEMA IF NOT EXISTS reports;
 
--- Text kept in the same transaction as the rows that it speaks of: positions, progress.
+-- Text kept in the same transaction as the rows that it speaks of: positions, progress. Without a
+-- primary key, on purpose: DuckDB's index refuses a name that was deleted a moment ago.
 CREATE TABLE IF NOT EXISTS ops.marks (
-	name VARCHAR PRIMARY KEY,
+	name VARCHAR NOT NULL,
 	value VARCHAR NOT NULL
 );
 
@@ -63,7 +64,8 @@ CREATE TABLE IF NOT EXISTS ops.schema_changes (
 	change VARCHAR NOT NULL
 );
 
--- Rows that the warehouse refused, with their reason.
+-- Rows that the warehouse refused, with their reason. A row whose settled_at is NULL waits for
+-- `sluice table retry`. Values are PostgreSQL's text, as strings.
 CREATE TABLE IF NOT EXISTS ops.dead_letters (
 	table_name VARCHAR NOT NULL,
 	lsn VARCHAR NOT NULL,
@@ -73,3 +75,10 @@ CREATE TABLE IF NOT EXISTS ops.dead_letters (
 	row_json VARCHAR NOT NULL,
 	seen_at TIMESTAMPTZ NOT NULL
 );
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS lsn_number BIGINT;
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS row_key VARCHAR;   -- JSON of the key columns
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS unchanged VARCHAR; -- JSON array: values not sent
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS xid BIGINT;
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS committed_us BIGINT;
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS settled_at TIMESTAMPTZ;
+ALTER TABLE ops.dead_letters ADD COLUMN IF NOT EXISTS outcome VARCHAR;   -- applied, superseded

@@ -49,11 +49,13 @@ static enum err set_from(struct loading *l, const struct conf_key *key, void *da
 
 	if (!from_file)
 		return conf_value_set(key, text, data, where, l->mem, l->e);
-	enum err rc = secret_read_file(&content, arena_cstr(l->mem, text), l->e);
-	if (rc == OK)
+	const char *path = arena_cstr(l->mem, text);
+	enum err rc = secret_read_file(&content, path, l->e);
+	if (rc == OK) {
 		rc = conf_value_set(
 			key, str_of(secret_reveal(&content)), data, where, l->mem, l->e);
-	else /* a path that is wrong is wrong configuration, whatever the system says of it */
+		((struct secret *)(void *)((char *)data + key->offset))->file = path;
+	} else /* a path that is wrong is wrong configuration, whatever the system says of it */
 		rc = FAIL(l->e, ERR_USAGE, "%s: %s", where, l->e != NULL ? l->e->text : "");
 	secret_free(&content);
 	return rc;

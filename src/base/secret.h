@@ -11,6 +11,7 @@
 struct secret {
 	char *hidden; /* never read directly; NUL-terminated or NULL */
 	size_t length;
+	const char *file; /* that conf read it from, for who reads it anew; NULL: none */
 };
 
 void secret_set(struct secret *s, struct str plain); /* copies; replaces what was there */

@@ -13,6 +13,7 @@ static struct pg_options database_of(const struct context *c, const char *applic
 	return (struct pg_options){
 		.conninfo = own ? a->database : c->set->source.url,
 		.password = secret_is_set(password) ? secret_reveal(password) : NULL,
+		.password_file = password->file,
 		.application = application,
 	};
 }

@@ -110,6 +110,7 @@ static enum err run_doctor(struct context *c, const void *args, struct error *e)
 	}
 	size_t no = run_checks(&d, doctor_local_checks);
 	no += run_checks(&d, doctor_source_checks);
+	no += run_checks(&d, doctor_server_checks);
 	pg_close(d.source);
 	if (no > 0)
 		return FAIL(e, ERR_CHECK,

@@ -20,9 +20,17 @@ static void emit(struct context *c, const struct replicate_init_report *r)
 		jo_cstr(&j, NULL, r->tables[i]);
 	jo_end_array(&j);
 	jo_bool(&j, "created", r->created);
+	jo_cstr(&j, "cannot", r->cannot);
 	jo_end_object(&j);
 	context_emit(c, &b);
 	buf_free(&b);
+}
+
+static bool is_insert_only(struct context *c, const char *table)
+{
+	const struct table_settings *s = settings_table(c->set, table);
+
+	return s != NULL && s->insert_only;
 }
 
 static void print(struct context *c, const struct replicate_init_report *r)
@@ -33,7 +41,10 @@ static void print(struct context *c, const struct replicate_init_report *r)
 		r->created ? "made" : "were there already", lsn_format(r->start, at));
 	fprintf(c->out, "%zu tables:\n", r->ntables);
 	for (size_t i = 0; i < r->ntables; i++)
-		fprintf(c->out, "  %s\n", r->tables[i]);
+		fprintf(c->out, "  %s%s\n", r->tables[i],
+			is_insert_only(c, r->tables[i]) ? " (insert-only)" : "");
+	if (r->cannot != NULL)
+		fprintf(c->out, "Not done: %s\n", r->cannot);
 	fprintf(c->out, "Next: sluice replicate\n");
 	fflush(c->out);
 }
@@ -82,6 +93,8 @@ const struct command cmd_init = {
 		"tables "
 		"of the warehouse. Running it again makes what is missing, such as tables that are "
 		"new, and leaves the rest alone.\n\n"
+		"A role that may replicate and read, but not publish, uses the publication that "
+		"the owner of the tables has made.\n\n"
 		"From here on the source keeps its log for the slot: start sluice replicate soon, "
 		"or drop the slot.",
 	.examples = "sluice init\n"

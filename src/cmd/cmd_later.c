@@ -31,11 +31,6 @@ static enum err run_later(struct context *c, const void *args, struct error *e)
 		.args_size = sizeof(struct later_args),                                            \
 		.run = run_later}
 
-LATER(cmd_table_add, "table add", "replicate one more table, live");
-LATER(cmd_table_drop, "table drop", "stop replicating a table");
-LATER(cmd_table_resync, "table resync", "take a table's snapshot anew");
-LATER(cmd_table_pause, "table pause", "hold a table back");
-LATER(cmd_table_resume, "table resume", "let a table go on");
 LATER(cmd_report_build, "report build", "build reporting tables");
 LATER(cmd_endpoint_list, "endpoint list", "endpoints that serve online");
 LATER(cmd_endpoint_create, "endpoint create", "make an endpoint");

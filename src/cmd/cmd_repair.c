@@ -9,7 +9,7 @@
 
 struct repair_args {
 	const char *table, *undo;
-	bool dry_run;
+	bool dry_run, no_check;
 	int64_t max_rows;
 };
 
@@ -28,6 +28,10 @@ static const struct opt repair_opts[] = {
 		.value = "REPAIR_ID",
 		.offset = offsetof(struct repair_args, undo),
 		.help = "put back what that repair replaced"},
+	{.name = "no-check",
+		.type = OPT_FLAG,
+		.offset = offsetof(struct repair_args, no_check),
+		.help = "do not compare again afterwards: the report that stands says different"},
 	{.name = "max-rows",
 		.type = OPT_INT,
 		.value = "N",
@@ -44,6 +48,20 @@ struct outcome {
 	const struct repair_report *report;
 	bool dry_run, undo;
 };
+
+/* "ok": what the newest comparison says; null when nothing was compared since. */
+static void put_verdict(struct json_out *j, const struct repair_report *r)
+{
+	char at[LSN_TEXT];
+
+	if (r->verdict == REPAIR_UNCHECKED) {
+		jo_null(j, "ok");
+		return;
+	}
+	jo_bool(j, "ok", r->verdict == REPAIR_EQUAL);
+	jo_bool(j, "whole", r->whole);
+	jo_cstr(j, "checked_lsn", lsn_format(r->checked_at, at));
+}
 
 static void emit(struct context *c, const struct outcome *o)
 {
@@ -71,6 +89,7 @@ static void emit(struct context *c, const struct outcome *o)
 	if (!o->undo)
 		jo_cstr(&j, "lsn", lsn_format(o->report->at, at));
 	jo_bool(&j, "dry_run", o->dry_run);
+	put_verdict(&j, o->report);
 	jo_end_object(&j);
 	context_emit(c, &b);
 	buf_free(&b);
@@ -92,6 +111,17 @@ static void print_tables(struct context *c, const struct outcome *o)
 	print_table_end(t);
 }
 
+static void print_verdict(struct context *c, const struct repair_report *r)
+{
+	char at[LSN_TEXT];
+
+	if (r->verdict == REPAIR_UNCHECKED)
+		return;
+	fprintf(c->out, "\n%s at %s, compared again%s.\n",
+		r->verdict == REPAIR_EQUAL ? "Equal" : "Different", lsn_format(r->checked_at, at),
+		r->whole ? "" : ", this table alone: gates wait for `sluice reconcile` of all");
+}
+
 static void print_outcome(struct context *c, const struct outcome *o)
 {
 	const struct repair_report *r = o->report;
@@ -111,9 +141,38 @@ static void print_outcome(struct context *c, const struct outcome *o)
 			STR_ARG(r->repair_id));
 	if (!o->undo && repaired + skipped == 0)
 		fprintf(c->out, "\nNothing differs.\n");
+	else
+		print_verdict(c, r);
 	fflush(c->out);
 }
 
+/* ---- running ---- */
+
+/* What both directions compare with. */
+static bool has_source(const struct context *c)
+{
+	const char *url = c->set->source.url;
+
+	return url != NULL && url[0] != '\0';
+}
+
+static struct reconcile_options comparing(
+	struct context *c, const struct repair_args *a, struct reconcile_reach *reach)
+{
+	struct replicate_options replicate;
+
+	replicate_settings_options(c, &replicate);
+	return (struct reconcile_options){.conninfo = c->set->source.url,
+		.password = replicate.password,
+		.publication = c->set->source.publication,
+		.guard = replicate.guard,
+		.table = a->table,
+		.reach = reconcile_reach,
+		.reach_arg = reach,
+		.journal = replicate.journal};
+}
+
+/* Without a source the report that the undo itself has kept says no. */
 static enum err run_undo(
 	struct context *c, const struct repair_args *a, struct repair_report *out, struct error *e)
 {
@@ -125,35 +184,35 @@ static enum err run_undo(
 			"FROM ops.repairs WHERE repair_id = '%s'\"` shows what it would put back",
 			a->undo);
 	TRY(context_warehouse(c, &w, e));
-	return repair_undo(w, c->env, a->undo, a->table, out, e);
+	TRY(repair_undo(w, c->env, a->undo, a->table, out, e));
+	if (a->no_check || !has_source(c))
+		return OK;
+	struct reconcile_reach reach = {.c = c, .warehouse = w};
+	const struct reconcile_options o = comparing(c, a, &reach);
+	return repair_check(&o, w, c->env, out, e);
 }
 
 static enum err run_forward(
 	struct context *c, const struct repair_args *a, struct repair_report *out, struct error *e)
 {
-	const struct source_settings *source = &c->set->source;
-	struct replicate_options replicate;
 	struct warehouse *w = NULL;
 
-	if (source->url == NULL || source->url[0] == '\0')
+	if (!has_source(c))
 		return FAIL(e, ERR_USAGE,
 			"there is no source to repair from: set [source] url in the configuration");
 	TRY(context_warehouse(c, &w, e));
 	TRY(reconcile_first_copy(c, w, e));
-	replicate_settings_options(c, &replicate);
 	struct reconcile_reach reach = {.c = c, .warehouse = w};
 	const struct repair_options o = {.dry_run = a->dry_run,
 		.max_rows = (size_t)a->max_rows,
-		.reconcile = {.conninfo = source->url,
-			.password = replicate.password,
-			.publication = source->publication,
-			.table = a->table,
-			.reach = reconcile_reach,
-			.reach_arg = &reach,
-			.journal = replicate.journal}};
-	return repair(&o, w, c->env, out, e);
+		.reconcile = comparing(c, a, &reach)};
+	TRY(repair(&o, w, c->env, out, e));
+	if (a->dry_run || a->no_check || out->verdict == REPAIR_EQUAL)
+		return OK;
+	return repair_check(&o.reconcile, w, c->env, out, e);
 }
 
+/* What was written is told whatever came of the comparison after it. */
 static enum err run_repair(struct context *c, const void *args, struct error *e)
 {
 	const struct repair_args *a = args;
@@ -161,15 +220,19 @@ static enum err run_repair(struct context *c, const void *args, struct error *e)
 	bool undo = a->undo != NULL;
 
 	enum err rc = undo ? run_undo(c, a, &report, e) : run_forward(c, a, &report, e);
-	if (rc != OK)
-		return rc;
 	const struct outcome outcome = {.report = &report, .dry_run = a->dry_run, .undo = undo};
-	if (c->json)
+	if (report.repair_id.n > 0 && c->json)
 		emit(c, &outcome);
-	else
+	else if (report.repair_id.n > 0)
 		print_outcome(c, &outcome);
+	if (rc == OK && !undo && report.verdict == REPAIR_DIFFERENT)
+		rc = FAIL(e, ERR_CHECK,
+			"the warehouse still differs from the source after the repair %.*s: rows "
+			"have changed since its cut; run `sluice repair` again, and if that does "
+			"not help find out who writes to the warehouse",
+			STR_ARG(report.repair_id));
 	repair_report_free(&report);
-	return OK;
+	return rc;
 }
 
 const struct command cmd_repair = {
@@ -184,8 +247,12 @@ const struct command cmd_repair = {
 		"Each table is one transaction, beside the running replication. Every row stands "
 		"in ops.repairs with what was there before; --undo puts that back, but for rows "
 		"that have changed since.\n\n"
-		"Exit 0: done, whatever was skipped. 2: a table cannot be repaired; nothing was "
-		"written. 4: a side could not be read.",
+		"Afterwards both sides are compared once more and the report is kept in "
+		"ops.reconciliations, which gates and releases go by; after an undo it says no "
+		"until a comparison of all tables says otherwise.\n\n"
+		"Exit 0: done, and equal but for a dry run or with --no-check; an undo: done. 2: a "
+		"table cannot be repaired; nothing was written. 3: repaired, and yet different. 4: "
+		"a side could not be read, before or after.",
 	.examples = "sluice repair --dry-run                       # what would be done\n"
 		    "sluice repair --table public.bookings         # one table\n"
 		    "sluice repair --undo 20170301T120000-3fa2c1   # back again",

@@ -4,12 +4,14 @@
 #include "replicate_settings.h"
 #include "shared.h"
 #include "warehouse.h"
+#include "watched.h"
 
 #define SLICE_US    INT64_C(100000)
 #define PATIENCE_US INT64_C(1000000)
 
 struct replicate_args {
 	const char *until;
+	const char *listen;
 };
 
 static const struct opt replicate_opts[] = {
@@ -18,6 +20,12 @@ static const struct opt replicate_opts[] = {
 		.value = "caught-up|LSN",
 		.offset = offsetof(struct replicate_args, until),
 		.help = "end when all that the source has now, or this position, is applied"},
+	{.name = "listen",
+		.type = OPT_STRING,
+		.value = "ADDRESS:PORT",
+		.offset = offsetof(struct replicate_args, listen),
+		.help = "serve the operator API there while it runs: /livez, /readyz, /metrics, "
+			"/status"},
 	OPT_END,
 };
 
@@ -112,6 +120,20 @@ static enum err run_forever(
 	return rc;
 }
 
+static enum err run_watched(struct context *c, const struct replicate_options *o,
+	struct warehouse *w, const char *listen, struct error *e)
+{
+	struct operator_server *watch = NULL;
+	enum err rc = listen == NULL ? OK : watched_start(&watch, c, listen, e);
+
+	if (rc == OK)
+		rc = run_forever(c, o, w, e);
+	else
+		shared_set_replicate(c->shared, NULL);
+	operator_stop(watch);
+	return rc;
+}
+
 static enum err run_replicate(struct context *c, const void *args, struct error *e)
 {
 	const struct replicate_args *a = args;
@@ -121,6 +143,9 @@ static enum err run_replicate(struct context *c, const void *args, struct error 
 	struct warehouse *w = NULL;
 
 	TRY(parse_until(a->until, &until, e));
+	if (a->listen != NULL && a->until != NULL)
+		return FAIL(e, ERR_USAGE,
+			"--listen is for a replication that goes on; leave out --until");
 	if (c->set->source.url == NULL || c->set->source.url[0] == '\0')
 		return FAIL(e, ERR_USAGE,
 			"there is no source to replicate from: set [source] url in the "
@@ -140,7 +165,7 @@ static enum err run_replicate(struct context *c, const void *args, struct error 
 		return OK;
 	}
 	if (until.kind == REPLICATE_FOREVER)
-		return run_forever(c, &o, w, e);
+		return run_watched(c, &o, w, a->listen, e);
 	enum err rc = replicate_run(&o, w, c->env, until, &result, e);
 	shared_set_replicate(c->shared, NULL);
 	if (rc == OK)
@@ -159,10 +184,14 @@ const struct command cmd_replicate = {
 		"on "
 		"disk; a warehouse that is away does not make the source keep its log.\n\n"
 		"A source that goes away is waited for, but one that does not answer at the start, "
-		"or at any time with --until, is an error (exit 4).",
+		"or at any time with --until, is an error (exit 4).\n\n"
+		"On SIGTERM or SIGINT it ends after the batch in work and exits with 0. With "
+		"--listen it can be watched as `sluice up` can: /readyz fails when it has "
+		"stalled, not when the source is idle.",
 	.examples = "sluice replicate                       # until it is stopped\n"
 		    "sluice replicate --until caught-up     # what is there now, then end\n"
-		    "sluice replicate --until 16/B374D848",
+		    "sluice replicate --until 16/B374D848\n"
+		    "sluice replicate --listen 127.0.0.1:9187   # with /metrics and /readyz",
 	.opts = replicate_opts,
 	.args_size = sizeof(struct replicate_args),
 	.needs = NEEDS_WAREHOUSE,

@@ -36,7 +36,9 @@ static void print_part(struct context *c, const char *name, const json_t *status
 	fprintf(c->out, "%s%-16s%s", bold ? "\033[1m" : "", name, bold ? "\033[0m" : "");
 	if (part == NULL || json_is_null(part))
 		fputs(could_not_read(json_object_get(status, "errors"), name) ? "not known"
-									      : "none yet",
+				: strcmp(name, "replication") == 0
+				? "does not run in the process that answers"
+				: "none yet",
 			c->out);
 	else
 		print(c, part);
@@ -114,6 +116,24 @@ static void print_position(struct context *c, const json_t *p)
 			json_number_value(json_object_get(p, "lag_seconds")));
 }
 
+static void print_replication(struct context *c, const json_t *p)
+{
+	bool stalled = json_is_true(json_object_get(p, "stalled"));
+
+	fprintf(c->out, "%s%s%s", text_of(p, "state", "not known"), stalled ? ": " : "",
+		stalled ? text_of(p, "stall", "") : "");
+}
+
+static void print_dead_letters(struct context *c, const json_t *p)
+{
+	if (whole(p, "waiting") == 0)
+		fputs("none", c->out);
+	else
+		fprintf(c->out, "%lld wait; the newest, of %s: %s; `sluice table retry` tries them "
+			"again", whole(p, "waiting"), text_of(p, "table", "?"),
+			text_of(p, "reason", "?"));
+}
+
 static void print_journal(struct context *c, const json_t *p)
 {
 	fprintf(c->out, "%s, ", text_of(p, "dir", ""));
@@ -160,6 +180,19 @@ static void print_workflows(struct context *c, const json_t *p)
 	}
 }
 
+/* How its copy stands, or that it is held back. */
+static struct str state_of(struct context *c, const json_t *table)
+{
+	const json_t *held = json_object_get(table, "held");
+
+	if (!json_is_object(held))
+		return str_of(text_of(table, "snapshot", "-"));
+	if (!is_known(held, "journal_bytes"))
+		return arena_fmt(c->mem, "%s, not in the journal", text_of(held, "state", ""));
+	return arena_fmt(c->mem, "%s from %s, %lld bytes of journal", text_of(held, "state", ""),
+		text_of(held, "lsn", "?"), whole(held, "journal_bytes"));
+}
+
 static void print_tables(struct context *c, const json_t *p)
 {
 	static const struct print_column columns[] = {
@@ -172,11 +205,25 @@ static void print_tables(struct context *c, const json_t *p)
 		struct str rows = is_known(o, "rows") ? arena_fmt(c->mem, "%lld", whole(o, "rows"))
 						      : STR("?");
 		const struct str cells[] = {str_of(text_of(o, "table", "")), rows,
-			str_of(text_of(o, "snapshot", "-")),
+			state_of(c, o),
 			str_of(text_of(o, "last_change", "-"))};
 		print_table_row(t, cells);
 	}
 	print_table_end(t);
+}
+
+/* The newest few; --json has more. */
+static void print_changes(struct context *c, const json_t *changes)
+{
+	size_t i;
+	json_t *o;
+
+	json_array_foreach (changes, i, o) {
+		if (i == 5)
+			break;
+		fprintf(c->out, "%s  %s  %s: %s\n", i == 0 ? "\nlast changes of tables\n" : "",
+			text_of(o, "at", ""), text_of(o, "table", ""), text_of(o, "change", ""));
+	}
 }
 
 static void print_errors(struct context *c, const json_t *errors)
@@ -199,12 +246,15 @@ static void print_page(struct context *c, const json_t *o)
 		{"source", print_source},
 		{"slot", print_slot},
 		{"position", print_position},
+		{"replication", print_replication},
 		{"journal", print_journal},
+		{"dead_letters", print_dead_letters},
 		{"reconciliation", print_reconciliation},
 		{"models", print_models},
 		{"workflows", print_workflows},
 	};
 	const json_t *tables = json_object_get(o, "tables");
+	const json_t *changes = json_object_get(o, "schema_changes");
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		print_part(c, parts[i].name, o, parts[i].print);
@@ -214,6 +264,7 @@ static void print_page(struct context *c, const json_t *o)
 		fputc('\n', c->out);
 		print_tables(c, tables);
 	}
+	print_changes(c, changes);
 	print_errors(c, json_object_get(o, "errors"));
 	fflush(c->out);
 }

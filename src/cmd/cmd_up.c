@@ -12,8 +12,8 @@
 #include "replicate.h"
 #include "replicate_settings.h"
 #include "shared.h"
-#include "status_json.h"
 #include "thread.h"
+#include "watched.h"
 
 #define LOOK_US      INT64_C(100000)
 #define RETRY_US     INT64_C(200000) /* the first pause before a role is tried again */
@@ -74,22 +74,6 @@ static enum err stop_replicate(struct up *u, struct error *e)
 
 /* --- operator --- */
 
-static enum err replicates(struct up *u, const struct replicate_progress *p, struct error *e)
-{
-	if (p->failed)
-		return FAIL(e, ERR_FAILED, "replication has failed: %s",
-			p->apply_error.kind != OK ? p->apply_error.text : p->capture_error.text);
-	if (!p->connected)
-		return FAIL(e, ERR_UNAVAILABLE, "the source is not connected: %s",
-			p->capture_error.text);
-	if (p->lag_us > u->c->set->replicate.max_lag)
-		return FAIL(e, ERR_UNAVAILABLE,
-			"the warehouse is %.1f s behind; [replicate] max_lag is "
-			"%.1f s",
-			(double)p->lag_us / 1e6, (double)u->c->set->replicate.max_lag / 1e6);
-	return OK;
-}
-
 /* From threads of the operator API. */
 static enum err is_ready(void *arg, struct error *e)
 {
@@ -108,18 +92,13 @@ static enum err is_ready(void *arg, struct error *e)
 		return OK;
 	replicate_progress(running, &p);
 	shared_leave_replicate(u->c->shared);
-	return replicates(u, &p, e);
+	return watched_replicates(u->c->set, &p, e);
 }
 
 static enum err status(void *arg, struct buf *out, struct error *e)
 {
 	struct up *u = arg;
-	struct arena mem = {0};
-	struct context c = *u->c; /* several requests at once: each has its own memory */
-	c.mem = &mem;
-	enum err rc = status_json(&c, out, e);
-	arena_free(&mem);
-	return rc;
+	return watched_status(u->c, out, e);
 }
 
 static enum err start_operator(struct up *u, struct error *e)

@@ -6,12 +6,14 @@
 #include "cmd_all.h"
 #include "print_table.h"
 #include "window.h"
+#include "window_parts.h"
+#include "window_ship.h"
 
 struct window_args {
 	const char *name;
 	const char *from, *to;
 	int64_t threads, batch_rows;
-	bool at_speed, keep;
+	bool at_speed, keep, store;
 };
 
 static const struct opt_arg window_positional[] = {
@@ -22,6 +24,14 @@ static const struct opt_arg window_positional[] = {
 };
 
 static const struct opt no_opts[] = {OPT_END};
+
+static const struct opt list_opts[] = {
+	{.name = "store",
+		.type = OPT_FLAG,
+		.offset = offsetof(struct window_args, store),
+		.help = "those in the object store, not those here"},
+	OPT_END,
+};
 
 static const struct opt record_opts[] = {
 	{.name = "from",
@@ -39,6 +49,10 @@ static const struct opt record_opts[] = {
 		.value = "NAME",
 		.offset = offsetof(struct window_args, name),
 		.help = "what to call it; default the time, as 20170301-123456"},
+	{.name = "store",
+		.type = OPT_FLAG,
+		.offset = offsetof(struct window_args, store),
+		.help = "put it into the object store too, as `sluice window push` does"},
 	OPT_END,
 };
 
@@ -73,7 +87,7 @@ static const struct opt replay_opts[] = {
 /* ---- where windows are ---- */
 
 /* Beside the journal. */
-static const char *windows_dir(struct context *c)
+const char *window_parts_dir(struct context *c)
 {
 	struct str journal = str_of(c->set->replicate.journal);
 
@@ -94,20 +108,20 @@ static enum err window_dir(struct context *c, const char *name, const char **out
 			"\"%s\" is no window's name; see: sluice window list, or give the path of "
 			"its directory, as ./%s",
 			name, name);
-	*out = arena_fmt(c->mem, "%s/%s", windows_dir(c), name).p;
+	*out = arena_fmt(c->mem, "%s/%s", window_parts_dir(c), name).p;
 	return OK;
 }
 
 /* ---- printing ---- */
 
-static void put_head(struct json_out *j, struct buf *b)
+void window_parts_head(struct json_out *j, struct buf *b)
 {
 	buf_init(b, BUF_MAX_DEFAULT);
 	jo_init(j, b);
 	jo_object(j, NULL);
 }
 
-static void emit(struct context *c, struct json_out *j, struct buf *b)
+void window_parts_emit(struct context *c, struct json_out *j, struct buf *b)
 {
 	jo_end_object(j);
 	context_emit(c, b);
@@ -122,7 +136,7 @@ static void put_stretch(struct json_out *j, const struct window_info *w)
 	jo_cstr(j, "to", lsn_format(w->to, text));
 }
 
-static void put_info(struct json_out *j, const struct window_info *w)
+void window_parts_info(struct json_out *j, const struct window_info *w)
 {
 	char when[CLOCK_TEXT];
 
@@ -150,13 +164,13 @@ static void list_json(
 	struct json_out j;
 	struct buf b;
 
-	put_head(&j, &b);
+	window_parts_head(&j, &b);
 	jo_cstr(&j, "window", name);
 	if (w != NULL)
-		put_info(&j, w);
+		window_parts_info(&j, w);
 	else
 		jo_cstr(&j, "problem", why->text);
-	emit(c, &j, &b);
+	window_parts_emit(c, &j, &b);
 }
 
 static enum err list_one(void *arg, const char *name, const struct window_info *w,
@@ -192,13 +206,19 @@ static enum err list_one(void *arg, const char *name, const struct window_info *
 
 static enum err run_list(struct context *c, const void *args, struct error *e)
 {
+	const struct window_args *a = args;
 	struct listing l = {.c = c};
+	struct store *store = NULL;
 
-	(void)args;
-	enum err rc = window_list(windows_dir(c), list_one, &l, e);
+	if (a->store)
+		TRY(context_store(c, &store, e));
+	enum err rc = a->store ? window_list_store(store, list_one, &l, e)
+			       : window_list(window_parts_dir(c), list_one, &l, e);
 	print_table_end(l.table);
 	if (rc == OK && l.n == 0)
-		fprintf(c->err, "no window is recorded yet; run: sluice window record\n");
+		fprintf(c->err, "no window is %s\n",
+			a->store ? "in the store yet; run: sluice window push"
+				 : "recorded yet; run: sluice window record");
 	fflush(c->out);
 	return rc;
 }
@@ -240,16 +260,16 @@ static void say_recorded(struct context *c, const struct window_info *w)
 		fflush(c->out);
 		return;
 	}
-	put_head(&j, &b);
+	window_parts_head(&j, &b);
 	jo_str(&j, "window", w->name);
-	put_info(&j, w);
-	emit(c, &j, &b);
+	window_parts_info(&j, w);
+	window_parts_emit(c, &j, &b);
 }
 
 static enum err run_record(struct context *c, const void *args, struct error *e)
 {
 	const struct window_args *a = args;
-	struct window_record_options o = {.windows = windows_dir(c),
+	struct window_record_options o = {.windows = window_parts_dir(c),
 		.journal = c->set->replicate.journal,
 		.name = a->name != NULL ? a->name : time_name(c),
 		.segment_size = c->set->replicate.segment_size};
@@ -262,7 +282,7 @@ static enum err run_record(struct context *c, const void *args, struct error *e)
 	TRY(window_record(&o, warehouse, c->env, &w, e));
 	say_recorded(c, &w);
 	window_info_free(&w);
-	return OK;
+	return a->store ? window_parts_push(c, o.name, true, e) : OK;
 }
 
 /* ---- verify ---- */
@@ -274,11 +294,11 @@ static void say_refused(struct context *c, const char *name, const struct error 
 
 	if (!c->json)
 		return;
-	put_head(&j, &b);
+	window_parts_head(&j, &b);
 	jo_cstr(&j, "window", name);
 	jo_bool(&j, "ok", false);
 	jo_cstr(&j, "detail", why->text);
-	emit(c, &j, &b);
+	window_parts_emit(c, &j, &b);
 }
 
 static void say_verified(struct context *c, const char *name, const struct window_info *w)
@@ -294,11 +314,11 @@ static void say_verified(struct context *c, const char *name, const struct windo
 		fflush(c->out);
 		return;
 	}
-	put_head(&j, &b);
+	window_parts_head(&j, &b);
 	jo_cstr(&j, "window", name);
 	jo_bool(&j, "ok", true);
-	put_info(&j, w);
-	emit(c, &j, &b);
+	window_parts_info(&j, w);
+	window_parts_emit(c, &j, &b);
 }
 
 static enum err run_verify(struct context *c, const void *args, struct error *e)
@@ -350,7 +370,7 @@ static void replayed_json(
 	struct json_out j;
 	struct buf b;
 
-	put_head(&j, &b);
+	window_parts_head(&j, &b);
 	jo_bool(&j, "ok", r->ok);
 	put_stretch(&j, &r->window);
 	jo_u64(&j, "changes", r->window.changes);
@@ -363,7 +383,7 @@ static void replayed_json(
 		put_differing(&j, c, r);
 	if (a->keep)
 		jo_cstr(&j, "scratch", r->scratch);
-	emit(c, &j, &b);
+	window_parts_emit(c, &j, &b);
 }
 
 static void replayed_text(
@@ -422,9 +442,11 @@ const struct command cmd_window_list = {
 	.name = "window list",
 	.summary = "the windows that were recorded",
 	.details = "Windows are directories beside the journal, in windows/. They are plain files "
-		   "and can be copied anywhere.",
-	.examples = "sluice window list\n",
-	.opts = no_opts,
+		   "and can be copied anywhere; `sluice window push` puts one into the object "
+		   "store.",
+	.examples = "sluice window list\n"
+		    "sluice window list --store   # what another machine can fetch\n",
+	.opts = list_opts,
 	.args_size = sizeof(struct window_args),
 	.run = run_list,
 };
@@ -440,7 +462,8 @@ const struct command cmd_window_record = {
 		"there whole or not at all.",
 	.examples = "sluice window record                          # all that the journal holds\n"
 		    "sluice window record --name before-upgrade    # under a name\n"
-		    "sluice window record --from 0/1A2B3C8         # from a position on\n",
+		    "sluice window record --from 0/1A2B3C8         # from a position on\n"
+		    "sluice window record --name may --store       # for another machine\n",
 	.opts = record_opts,
 	.args_size = sizeof(struct window_args),
 	.needs = NEEDS_WAREHOUSE,

@@ -52,6 +52,7 @@ static enum err connect_to(struct context *c, const char *conninfo, const struct
 			key);
 	const struct pg_options o = {.conninfo = conninfo,
 		.password = secret_is_set(password) ? secret_reveal(password) : NULL,
+		.password_file = password->file,
 		.application = "sluice"};
 	return pg_open(out, &o, c->env, e);
 }

@@ -36,6 +36,7 @@ struct doctor_check {
 
 /* Ended by a NULL name. */
 extern const struct doctor_check doctor_source_checks[];
+extern const struct doctor_check doctor_server_checks[]; /* after those of the source */
 extern const struct doctor_check doctor_local_checks[];
 
 /* How a check says what it found. */

@@ -146,13 +146,23 @@ static bool lacks_key(const struct table *t)
 	return t->identity == IDENTITY_NOTHING || t->nkeys == 0;
 }
 
+static bool is_insert_only(struct doctor *d, const struct table *t)
+{
+	struct str name = table_full_name(t, d->mem);
+	const struct table_settings *s = settings_table(d->c->set, name.p);
+
+	return s != NULL && s->insert_only;
+}
+
 static void judge_tables(struct doctor *d, struct finding *f)
 {
-	struct buf keyless;
+	struct buf keyless, added;
 	buf_init(&keyless, 600);
+	buf_init(&added, 600);
 	for (size_t i = 0; i < d->tables.n; i++)
 		if (lacks_key(d->tables.tables[i]))
-			put_name(&keyless, d->tables.tables[i]);
+			put_name(is_insert_only(d, d->tables.tables[i]) ? &added : &keyless,
+				d->tables.tables[i]);
 	if (d->tables.n == 0)
 		finding_no(d, f, "correct [source] tables, or make the tables",
 			"no table matches \"%s\"", d->c->set->source.tables);
@@ -161,10 +171,16 @@ static void judge_tables(struct doctor *d, struct finding *f)
 			"add a primary key, or ALTER TABLE ... REPLICA IDENTITY FULL (or USING "
 			"INDEX ...), or leave the table out with !SCHEMA.NAME in [source] tables",
 			"without a replica identity: %s", buf_cstr(&keyless));
+	else if (added.n > 0)
+		finding_ok(d, f,
+			"%zu table%s; insert-only, as the configuration says, so that PostgreSQL "
+			"refuses UPDATE and DELETE on them: %s",
+			d->tables.n, d->tables.n == 1 ? "" : "s", buf_cstr(&added));
 	else
 		finding_ok(d, f, "%zu table%s, each with a replica identity", d->tables.n,
 			d->tables.n == 1 ? "" : "s");
 	buf_free(&keyless);
+	buf_free(&added);
 }
 
 static void check_tables(struct doctor *d, struct finding *f)

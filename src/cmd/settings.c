@@ -79,7 +79,7 @@ static const struct conf_key replicate_keys[] = {
 		.max = INT64_C(1) << 32, .help = "Size at which a journal segment is sealed."),
 	KEY(replicate_settings, retention, .type = CONF_TIME, .initial = "1d", .max = 3650 * DAY,
 		.help = "How long an applied segment is kept for windows and replay."),
-	KEY(replicate_settings, batch_rows, .type = CONF_INT, .initial = "200000", .min = 1,
+	KEY(replicate_settings, batch_rows, .type = CONF_INT, .initial = "245760", .min = 1,
 		.max = 10000000,
 		.help = "Row changes applied in one warehouse transaction at most, whole "
 			"source transactions not being split."),
@@ -89,6 +89,45 @@ static const struct conf_key replicate_keys[] = {
 		.help = "How long a commit may wait for the fsync of its group."),
 	KEY(replicate_settings, max_lag, .type = CONF_TIME, .initial = "60s", .max = DAY,
 		.help = "Lag beyond which readiness fails."),
+	KEY(replicate_settings, hash_key, .type = CONF_SECRET,
+		.help = "Key of the hashes that [table] hash puts in the place of values: a long random "
+			"text. Better given as hash_key_file or through SLUICE_REPLICATE_HASH_KEY_FILE. "
+			"Another key gives other hashes: resynchronise the tables when it changes."),
+	KEY(replicate_settings, stall_after, .type = CONF_TIME, .initial = "20s", .min = 1000000,
+		.max = 60 * MINUTE,
+		.help = "How long a stage may have work and not move before the watchdog reports a "
+			"stall, in the log, the metrics, readiness and status."),
+	KEY(replicate_settings, silence_limit, .type = CONF_TIME, .initial = "60s", .min = 1000000,
+		.max = 60 * MINUTE,
+		.help = "How long the source may say nothing, though it is asked every five seconds, "
+			"before the connection is given up and made again."),
+	KEY(replicate_settings, snapshot_workers, .type = CONF_INT, .initial = "2", .min = 1,
+		.max = 16,
+		.help = "Ranges of tables that are copied at a time, each over a connection to the "
+			"source of its own, open only while there is something to copy."),
+	CONF_KEY_END,
+};
+
+static const struct conf_key reconcile_keys[] = {
+	KEY(reconcile_settings, range_rows, .type = CONF_INT, .initial = "2000000", .min = 1,
+		.max = INT64_C(1) << 40,
+		.help = "Rows that one transaction on the source compares, about: larger tables are "
+			"compared in key ranges, each at a cut of its own."),
+	KEY(reconcile_settings, resume, .type = CONF_TIME, .initial = "6h", .max = 30 * DAY,
+		.help = "How long a reconciliation that was broken off can be gone on with. 0: each "
+			"begins afresh."),
+	KEY(reconcile_settings, pause_lag, .type = CONF_SIZE, .initial = "1GB",
+		.max = INT64_C(1) << 50,
+		.help = "Log not yet applied beyond which no further range is begun. 0: no limit."),
+	KEY(reconcile_settings, pause_sessions, .type = CONF_INT, .initial = "0", .max = 1000000,
+		.help = "Sessions of the source that run a statement, beyond which no further range "
+			"is begun. 0: no limit."),
+	KEY(reconcile_settings, pause_transaction, .type = CONF_TIME, .initial = "0", .max = 30 * DAY,
+		.help = "Age of the source's oldest transaction beyond which no further range is "
+			"begun. 0: no limit."),
+	KEY(reconcile_settings, pause_limit, .type = CONF_TIME, .initial = "10min", .max = 30 * DAY,
+		.help = "How long a pause may last before the reconciliation gives up, to be gone on "
+			"with later. 0: for ever."),
 	CONF_KEY_END,
 };
 
@@ -135,6 +174,20 @@ static const struct conf_key table_keys[] = {
 	KEY(table_settings, valid_time, .type = CONF_STRING,
 		.help = "Column with the business time of a row's version. The table's _versions view "
 			"then uses it instead of the commit time."),
+	KEY(table_settings, insert_only, .type = CONF_BOOL, .initial = "false",
+		.help = "Replicate the table though it has no key and no other replica identity: its rows "
+			"are only ever added. PostgreSQL then refuses UPDATE and DELETE on it."),
+	KEY(table_settings, exclude, .type = CONF_STRING,
+		.help = "Columns that are left out, joined by commas: they are written nowhere on this "
+			"side. A name with special characters stands in double quotes; ? after a name "
+			"says that the table need not have it."),
+	KEY(table_settings, hash, .type = CONF_STRING,
+		.help = "Columns whose values are replaced by HMAC-SHA-256 of their text under "
+			"[replicate] hash_key, in hexadecimal. Equal values stay equal, so joins "
+			"work. The only one of the three that a key column may have."),
+	KEY(table_settings, mask, .type = CONF_STRING,
+		.help = "Columns whose values are replaced by ****, by another text (NAME:\"text\"), "
+			"or by their shape (NAME:shape, letters as x and X, digits as 0)."),
 	CONF_KEY_END,
 };
 
@@ -181,6 +234,7 @@ const struct conf_section settings_sections[] = {
 	SECTION(store, "Where releases are kept."),
 	SECTION(models, "Feature sets, training and the model registry."),
 	SECTION(replicate, "How rows cross."),
+	SECTION(reconcile, "How the warehouse is compared with the source."),
 	SECTION(handback, "How scores come back: keys and persons."),
 	SECTION(serve, "What `sluice up` runs and where it listens."),
 	SECTION(app, "The reservation service."),

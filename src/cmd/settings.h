@@ -41,8 +41,20 @@ struct models_settings {
 struct replicate_settings {
 	const char *journal;                                         /* directory */
 	int64_t segment_size, retention, batch_rows, flush_interval; /* bytes, us, rows, us */
-	int64_t fsync_interval; /* us: how long a commit may wait for its group's fsync */
-	int64_t max_lag;        /* us; readiness fails beyond it */
+	int64_t fsync_interval;   /* us: how long a commit may wait for its group's fsync */
+	int64_t max_lag;          /* us; readiness fails beyond it */
+	struct secret hash_key;   /* of the hashes that stand in the place of personal data */
+	int64_t stall_after;      /* us: what stands still so long has stalled */
+	int64_t silence_limit;    /* us: a source silent for so long is connected to anew */
+	int64_t snapshot_workers; /* threads that copy tables */
+};
+
+struct reconcile_settings {
+	int64_t range_rows;                     /* of one transaction */
+	int64_t resume;                         /* us */
+	int64_t pause_lag;                      /* bytes of log not applied yet */
+	int64_t pause_sessions;                 /* that run a statement */
+	int64_t pause_transaction, pause_limit; /* us */
 };
 
 struct handback_settings {
@@ -71,6 +83,8 @@ struct app_settings {
 struct table_settings {
 	const char *name; /* "public.bookings" */
 	const char *valid_time;
+	const char *exclude, *hash, *mask; /* lists of columns, see guard_add() */
+	bool insert_only;                  /* published though nothing tells its rows apart */
 };
 
 struct workflow_settings {
@@ -91,6 +105,7 @@ struct settings {
 	struct store_settings store;
 	struct models_settings models;
 	struct replicate_settings replicate;
+	struct reconcile_settings reconcile;
 	struct handback_settings handback;
 	struct serve_settings serve;
 	struct app_settings app;

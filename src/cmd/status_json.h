@@ -10,7 +10,7 @@
 
 /*
  * Appends the object: source, slot, position, journal, tables, reconciliation, models,
- * workflows, last_error, errors. Fails only when interrupted or when the text grows past
+ * workflows, replication, dead_letters, last_error, errors. Fails only when interrupted or when the text grows past
  * the buffer's ceiling.
  */
 enum err status_json(struct context *c, struct buf *out, struct error *e) MUST_CHECK;

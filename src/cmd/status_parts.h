@@ -28,7 +28,10 @@ void status_put_lsn(struct status *s, const char *key, lsn at); /* LSN_NONE: nul
 void status_put_position(struct status *s);
 void status_put_tables(struct status *s);
 void status_put_reconciliation(struct status *s);
+void status_put_schema_changes(struct status *s);
 void status_put_models(struct status *s);
 void status_put_workflows(struct status *s);
+void status_put_replication(struct status *s);
+void status_put_dead_letters(struct status *s);
 
 #endif

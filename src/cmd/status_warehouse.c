@@ -5,6 +5,7 @@
 #include "replicate.h"
 #include "shared.h"
 #include "status_parts.h"
+#include "table_hold.h"
 #include "value_json.h"
 #include "warehouse.h"
 
@@ -129,6 +130,32 @@ static enum err put_snapshot(struct status *s, struct str schema, struct str nam
 	return rc;
 }
 
+/* From where its changes are missing, and how much journal they need. */
+static enum err put_hold(struct status *s, struct str schema, struct str name, struct error *e)
+{
+	struct table_hold hold;
+	bool reaches;
+	uint64_t bytes;
+	enum err rc = table_hold_read(s->warehouse, schema, name, &hold, e);
+
+	if (rc != OK || !table_hold_is(&hold)) {
+		jo_null(&s->j, "held");
+		return rc;
+	}
+	jo_object(&s->j, "held");
+	jo_cstr(&s->j, "state", hold.paused ? "paused" : "catching up");
+	status_put_lsn(s, "lsn", hold.from.at);
+	if (hold.has_from)
+		rc = table_hold_journal(
+			s->c->set->replicate.journal, hold.from.at, &reaches, &bytes, e);
+	if (hold.has_from && rc == OK && reaches)
+		jo_u64(&s->j, "journal_bytes", bytes);
+	else
+		jo_null(&s->j, "journal_bytes"); /* letting it go on copies it again */
+	jo_end_object(&s->j);
+	return rc;
+}
+
 static void put_table(struct status *s, struct str schema, struct str name)
 {
 	struct error e = {.kind = OK};
@@ -149,6 +176,8 @@ static void put_table(struct status *s, struct str schema, struct str name)
 	jo_object(&s->j, NULL);
 	jo_cstr(&s->j, "table", full);
 	if (put_snapshot(s, schema, name, &e) != OK)
+		status_note(s, full, e.text);
+	if (put_hold(s, schema, name, &e) != OK)
 		status_note(s, full, e.text);
 	if (warehouse_query(s->warehouse, buf_str(&sql), put_values, s, &e) != OK) {
 		status_note(s, full, e.text);

@@ -146,7 +146,7 @@ static void stop_threads(struct http_server *s)
 			s->o.thread_close(s->o.shared, s->threads[i].data);
 }
 
-static void on_daemon_log(void *cls, const char *fmt, va_list args)
+static void PRINTF_LIKE(2, 0) on_daemon_log(void *cls, const char *fmt, va_list args)
 {
 	struct http_server *s = cls;
 	char text[256];

@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "guard.h"
 #include "pg_value.h"
 #include "reader.h"
 
@@ -115,6 +116,22 @@ static bool any_points(const struct batch *b)
 	return false;
 }
 
+/* The value that may be kept, in the batch's memory. */
+static enum err add_guarded(
+	struct copy_rows *c, size_t row, size_t col, struct str text, struct error *e)
+{
+	struct batch *b = c->batch;
+	struct buf kept;
+
+	buf_init(&kept, ROW_MAX);
+	guard_value(b->table->columns[col].guard, text, &kept);
+	enum err rc = buf_ok(&kept)
+		? pg_value_text(b, row, col, arena_str(&b->mem, buf_str(&kept)), e)
+		: damaged(c, "a value is too long to be masked", e);
+	buf_free(&kept);
+	return rc;
+}
+
 /* One row, known to be whole; its bytes are copied once when a value points into them. */
 static enum err add_row(struct copy_rows *c, struct str bytes, struct error *e)
 {
@@ -130,7 +147,10 @@ static enum err add_row(struct copy_rows *c, struct str bytes, struct error *e)
 		at += 4;
 		if (length == NULL_LENGTH)
 			continue;
-		enum err rc = pg_value_binary(b, row, i, (struct str){at, length}, e);
+		struct str bytes_of = {at, length};
+		enum err rc = b->table->columns[i].guard != NULL
+			? add_guarded(c, row, i, bytes_of, e)
+			: pg_value_binary(b, row, i, bytes_of, e);
 		if (rc != OK) {
 			batch_unadd(b);
 			return rc;

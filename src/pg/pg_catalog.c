@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "guard.h"
 #include "pg_patterns.h"
 #include "pg_value.h"
 
@@ -18,15 +19,21 @@ enum cell {
 	CELL_BASE_MODIFIER,
 	CELL_NOT_NULL,
 	CELL_IS_KEY,
+	CELL_ELEMENT, /* of an array that has a form: its elements' base type; else 0 */
+	CELL_IS_HSTORE,
+	CELL_ATTNUM,
+	CELL_VARIED,
+	CELL_FILTER, /* of the publication */
 };
 
 /*
  * One row per column (one with a NULL column for a table without any). A domain is followed to
- * its base type, taking the outermost modifier that there is. The key is what the replica
+ * its base type, taking the outermost modifier that there is. An array is what its element's type
+ * calls its array. The key is what the replica
  * identity says (full: the primary key where there is one, else every column); PostgreSQL does
  * not take an index for it that is deferrable or not valid.
  */
-#define SELECT_TABLES                                                                              \
+#define SELECT_TABLES(filter_)                                                                     \
 	"WITH RECURSIVE bases(declared, type, modifier) AS ("                                      \
 	" SELECT oid, typbasetype, typtypmod FROM pg_catalog.pg_type WHERE typtype = 'd'"          \
 	" UNION ALL"                                                                               \
@@ -38,7 +45,17 @@ enum cell {
 	" WHERE t.typtype <> 'd'"                                                                  \
 	") SELECT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"             \
 	" a.atttypmod, coalesce(d.type, a.atttypid), coalesce(d.modifier, a.atttypmod),"           \
-	" a.attnotnull, coalesce(a.attnum = ANY (k.columns), c.relreplident = 'f')"                \
+	" a.attnotnull, coalesce(a.attnum = ANY (k.columns), c.relreplident = 'f'),"               \
+	" CASE WHEN et.typarray IS DISTINCT FROM bt.oid THEN 0"                                    \
+	" WHEN et.typdelim = ',' THEN coalesce(de.type, et.oid)"                                   \
+	" WHEN et.typdelim = ';' THEN 603 ELSE 0 END," /* as box, the only one of the server's */  \
+	" EXISTS (SELECT FROM pg_catalog.pg_depend p"                                              \
+	"  JOIN pg_catalog.pg_extension x ON x.oid = p.refobjid AND x.extname = 'hstore'"          \
+	"  WHERE p.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND p.objid = bt.oid"       \
+	"  AND p.deptype = 'e' AND bt.typname = 'hstore'), a.attnum,"                              \
+	" bt.typlen = -1 AND EXISTS (SELECT FROM pg_catalog.pg_stats s"                            \
+	"  WHERE s.schemaname = n.nspname AND s.tablename = c.relname"                             \
+	"  AND s.attname = a.attname AND s.n_distinct < -0.5 AND s.avg_width > 16), " filter_      \
 	" FROM pg_catalog.pg_class c"                                                              \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 #define SELECT_COLUMNS                                                                             \
@@ -46,6 +63,9 @@ enum cell {
 	" AND NOT a.attisdropped AND a.attgenerated = ''"
 #define SELECT_REST                                                                                \
 	" LEFT JOIN domains d ON d.declared = a.atttypid"                                          \
+	" LEFT JOIN pg_catalog.pg_type bt ON bt.oid = coalesce(d.type, a.atttypid)"                \
+	" LEFT JOIN pg_catalog.pg_type et ON et.oid = bt.typelem"                                  \
+	" LEFT JOIN domains de ON de.declared = bt.typelem"                                        \
 	" LEFT JOIN LATERAL ("                                                                     \
 	"  SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS columns"                              \
 	"  FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid"                   \
@@ -59,17 +79,29 @@ static uint32_t cell_oid(const PGresult *r, int row, int col)
 	return (uint32_t)pg_cell_i64(r, row, col);
 }
 
+static struct type landing(const PGresult *r, int row)
+{
+	uint32_t element = cell_oid(r, row, CELL_ELEMENT);
+
+	if (element != 0)
+		return pg_landing_array(element);
+	if (pg_cell_bool(r, row, CELL_IS_HSTORE))
+		return pg_landing_hstore();
+	return pg_landing(
+		cell_oid(r, row, CELL_BASE_TYPE), (int32_t)pg_cell_i64(r, row, CELL_BASE_MODIFIER));
+}
+
 static void fill_column(const PGresult *r, int row, struct arena *mem, struct column *out)
 {
-	int32_t modifier = (int32_t)pg_cell_i64(r, row, CELL_BASE_MODIFIER);
-
 	*out = (struct column){
 		.name = arena_str(mem, pg_cell_str(r, row, CELL_COLUMN)),
 		.pg_type = cell_oid(r, row, CELL_TYPE),
 		.pg_modifier = (int32_t)pg_cell_i64(r, row, CELL_MODIFIER),
-		.type = pg_landing(cell_oid(r, row, CELL_BASE_TYPE), modifier),
+		.type = landing(r, row),
 		.is_key = pg_cell_bool(r, row, CELL_IS_KEY),
 		.nullable = !pg_cell_bool(r, row, CELL_NOT_NULL),
+		.attnum = (int16_t)pg_cell_i64(r, row, CELL_ATTNUM),
+		.varied = pg_cell_bool(r, row, CELL_VARIED),
 	};
 }
 
@@ -83,6 +115,7 @@ static struct table *make_table(const PGresult *r, int from, int to, struct aren
 	t->relid = cell_oid(r, from, CELL_RELID);
 	t->schema = arena_str(mem, pg_cell_str(r, from, CELL_SCHEMA));
 	t->name = arena_str(mem, pg_cell_str(r, from, CELL_NAME));
+	t->filter = arena_str(mem, pg_cell_str(r, from, CELL_FILTER));
 	t->identity = identity != NULL ? (enum identity)identity[0] : IDENTITY_NOTHING;
 	t->ncolumns = empty ? 0 : (size_t)(to - from);
 	t->columns = arena_array(mem, t->ncolumns + 1, sizeof *t->columns);
@@ -92,7 +125,8 @@ static struct table *make_table(const PGresult *r, int from, int to, struct aren
 	return t;
 }
 
-static void make_tables(const PGresult *r, struct arena *mem, struct pg_tables *out)
+static enum err make_tables(
+	struct pg *c, const PGresult *r, struct arena *mem, struct pg_tables *out, struct error *e)
 {
 	int rows = PQntuples(r), to;
 
@@ -102,11 +136,13 @@ static void make_tables(const PGresult *r, struct arena *mem, struct pg_tables *
 		uint32_t relid = cell_oid(r, from, CELL_RELID);
 		for (to = from; to < rows && cell_oid(r, to, CELL_RELID) == relid;)
 			to++;
-		out->tables[out->n++] = make_table(r, from, to, mem);
+		struct table *t = make_table(r, from, to, mem);
+		TRY(guard_describe(c->guard, t, mem, e));
+		out->tables[out->n++] = t;
 	}
+	return OK;
 }
 
-/* A row filter would make the snapshot and the stream see different rows than the table has. */
 static enum err check_publication(
 	struct pg *c, const char *publication, struct arena *mem, struct error *e)
 {
@@ -119,32 +155,21 @@ static enum err check_publication(
 			"reading the tables of publication %s: there is none of that name; run "
 			"`sluice init`",
 			publication);
-	if (c->server_version < 150000)
-		return OK;
-	TRY(pg_query(c,
-		"SELECT schemaname || '.' || tablename FROM pg_catalog.pg_publication_tables "
-		"WHERE pubname = $1 AND rowfilter IS NOT NULL",
-		1, &publication, "looking for row filters", mem, &r, e));
-	if (PQntuples(r) > 0)
-		return FAIL(e, ERR_USAGE,
-			"reading the tables of publication %s: %s has a row filter (WHERE), which "
-			"sluice does not replicate; publish the whole table",
-			publication, pg_cell(r, 0, 0));
 	return OK;
 }
 
 enum err pg_publication_tables(struct pg *c, const char *publication, struct arena *mem,
 	struct pg_tables *out, struct error *e)
 {
-	/* Column lists came with PostgreSQL 15. */
-	static const char with_lists[] = SELECT_TABLES
-		" JOIN pg_catalog.pg_publication_tables p ON p.pubname = $1"
-		" AND p.schemaname = n.nspname AND p.tablename = c.relname" SELECT_COLUMNS
-		" AND a.attname = ANY (p.attnames)" SELECT_REST SELECT_ORDER;
-	static const char without[] = SELECT_TABLES
-		" JOIN pg_catalog.pg_publication_tables p ON p.pubname = $1"
-		" AND p.schemaname = n.nspname AND p.tablename = c.relname" SELECT_COLUMNS
-			SELECT_REST SELECT_ORDER;
+	/* Column lists and row filters came with PostgreSQL 15. */
+	static const char with_lists[] = SELECT_TABLES(
+		"p.rowfilter") " JOIN pg_catalog.pg_publication_tables p ON p.pubname = $1"
+			       " AND p.schemaname = n.nspname AND p.tablename = c.relname" SELECT_COLUMNS
+			       " AND a.attname = ANY (p.attnames)" SELECT_REST SELECT_ORDER;
+	static const char without[] = SELECT_TABLES(
+		"NULL") " JOIN pg_catalog.pg_publication_tables p ON p.pubname = $1"
+			" AND p.schemaname = n.nspname AND p.tablename = c.relname" SELECT_COLUMNS
+				SELECT_REST SELECT_ORDER;
 	struct arena scratch = {0};
 	PGresult *r;
 
@@ -153,7 +178,7 @@ enum err pg_publication_tables(struct pg *c, const char *publication, struct are
 		rc = pg_query(c, c->server_version >= 150000 ? with_lists : without, 1,
 			&publication, "reading the tables of the publication", &scratch, &r, e);
 	if (rc == OK)
-		make_tables(r, mem, out);
+		rc = make_tables(c, r, mem, out, e);
 	arena_free(&scratch);
 	return rc;
 }
@@ -161,7 +186,7 @@ enum err pg_publication_tables(struct pg *c, const char *publication, struct are
 enum err pg_table(struct pg *c, struct str schema, struct str name, struct arena *mem,
 	struct table **out, struct error *e)
 {
-	static const char sql[] = SELECT_TABLES SELECT_COLUMNS SELECT_REST
+	static const char sql[] = SELECT_TABLES("NULL") SELECT_COLUMNS SELECT_REST
 		" WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')" SELECT_ORDER;
 	struct arena scratch = {0};
 	const char *params[] = {arena_cstr(&scratch, schema), arena_cstr(&scratch, name)};
@@ -173,10 +198,10 @@ enum err pg_table(struct pg *c, struct str schema, struct str name, struct arena
 		rc = FAIL(e, ERR_NOT_FOUND,
 			"reading the description of %s.%s: there is no such table", params[0],
 			params[1]);
-	if (rc == OK) {
-		make_tables(r, mem, &found);
+	if (rc == OK)
+		rc = make_tables(c, r, mem, &found, e);
+	if (rc == OK)
 		*out = found.tables[0];
-	}
 	arena_free(&scratch);
 	return rc;
 }
@@ -196,7 +221,7 @@ static enum err choose(const struct pg_patterns *p, struct pg_tables *tables, st
 enum err pg_match_tables(struct pg *c, const char *patterns, struct arena *mem,
 	struct pg_tables *out, struct error *e)
 {
-	static const char sql[] = SELECT_TABLES SELECT_COLUMNS SELECT_REST
+	static const char sql[] = SELECT_TABLES("NULL") SELECT_COLUMNS SELECT_REST
 		" WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
 		" AND c.relpersistence = 'p' AND n.nspname <> 'information_schema'"
 		" AND n.nspname NOT LIKE 'pg\\_%'" SELECT_ORDER;
@@ -207,10 +232,10 @@ enum err pg_match_tables(struct pg *c, const char *patterns, struct arena *mem,
 	enum err rc = pg_patterns_parse(str_of(patterns), &scratch, &p, e);
 	if (rc == OK)
 		rc = pg_query(c, sql, 0, NULL, "reading the tables", &scratch, &r, e);
-	if (rc == OK) {
-		make_tables(r, mem, out);
+	if (rc == OK)
+		rc = make_tables(c, r, mem, out, e);
+	if (rc == OK)
 		rc = choose(&p, out, e);
-	}
 	arena_free(&scratch);
 	return rc;
 }

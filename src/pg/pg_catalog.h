@@ -16,8 +16,9 @@ struct pg_tables {
 
 /* Every table of the publication, its published columns in attribute order, keys by its replica
  * identity (default: the primary key; full: all columns). Generated columns are left out. A
- * column of a domain has the domain as pg_type, and lands as its base type. ERR_NOT_FOUND when
- * there is no such publication, ERR_USAGE when it has a row filter. */
+ * column of a domain has the domain as pg_type, and lands as its base type. Row filters stand in
+ * table.filter. Here and below the connection's guard is applied (guard_describe). ERR_NOT_FOUND
+ * when there is no such publication. */
 enum err pg_publication_tables(struct pg *c, const char *publication, struct arena *mem,
 	struct pg_tables *out, struct error *e) MUST_CHECK;
 

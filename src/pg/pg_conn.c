@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "buf.h"
+#include "guard.h"
 #include "mem.h"
 #include "pg_error.h"
+#include "secret.h"
 
 #define MAX_PARAMETERS  80
 #define CONNECT_TIMEOUT "10"
@@ -14,7 +16,8 @@
 /* Values arrive in one form only, whatever the server's, the database's or the role's settings. */
 #define SESSION                                                                                    \
 	"-c datestyle=ISO -c intervalstyle=postgres -c timezone=UTC "                              \
-	"-c extra_float_digits=3 -c bytea_output=hex"
+	"-c extra_float_digits=3 -c bytea_output=hex -c lc_monetary=C "                            \
+	"-c quote_all_identifiers=off"
 
 struct parameters {
 	const char *names[MAX_PARAMETERS], *values[MAX_PARAMETERS];
@@ -50,6 +53,19 @@ static void take_given(struct parameters *p, const PQconninfoOption *given)
 			parameter(p, given->keyword, given->val);
 }
 
+/* A peer that is gone without a word is noticed within a minute: after 20 s of silence it is asked
+ * four times, and what is sent must be acknowledged within 30 s. */
+static void take_liveness(struct parameters *p)
+{
+	static const char *const ours[][2] = {{"keepalives", "1"}, {"keepalives_idle", "20"},
+		{"keepalives_interval", "10"}, {"keepalives_count", "4"},
+		{"tcp_user_timeout", "30000"}};
+
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		if (parameter_value(p, ours[i][0]) == NULL)
+			parameter(p, ours[i][0], ours[i][1]);
+}
+
 static void take_ours(struct parameters *p, const struct pg_options *o, struct arena *mem)
 {
 	const char *theirs = parameter_value(p, "options");
@@ -61,6 +77,7 @@ static void take_ours(struct parameters *p, const struct pg_options *o, struct a
 	parameter(p, "client_encoding", "UTF8");
 	if (parameter_value(p, "connect_timeout") == NULL)
 		parameter(p, "connect_timeout", CONNECT_TIMEOUT);
+	take_liveness(p);
 	if (o->password != NULL)
 		parameter(p, "password", o->password);
 	if (o->application != NULL)
@@ -111,6 +128,14 @@ static bool is_bad_option(const char *message)
 		strstr(message, "invalid port number") || strstr(message, "could not match");
 }
 
+/* The server is not the one that the connection string trusts, or cannot be asked who it is. Lost
+ * connections have another text ("SSL SYSCALL error", "unexpected eof"). */
+static bool is_bad_tls(const char *message)
+{
+	return strstr(message, "certificate") != NULL ||
+		strstr(message, "does not support SSL") != NULL;
+}
+
 /* What the caller can do about a refusal: one of the server's or the role's will not pass by
  * itself, one for want of room may. */
 static enum err kind_of_refusal(const char *state)
@@ -128,7 +153,7 @@ static enum err kind_of_failure(struct pg *c)
 {
 	char state[6];
 
-	if (is_bad_option(PQerrorMessage(c->conn)))
+	if (is_bad_option(PQerrorMessage(c->conn)) || is_bad_tls(PQerrorMessage(c->conn)))
 		return ERR_USAGE;
 	if (strstr(PQerrorMessage(c->conn), ":  ") == NULL)
 		return PQconnectionNeedsPassword(c->conn) ? ERR_USAGE : ERR_UNAVAILABLE;
@@ -141,14 +166,33 @@ static enum err kind_of_failure(struct pg *c)
 							  : ERR_UNAVAILABLE;
 }
 
-static enum err connect_with(
-	struct pg *c, const struct parameters *p, struct arena *mem, struct error *e)
+static bool is_bad_password(const struct pg *c)
+{
+	char state[6];
+
+	return find_state(PQerrorMessage(c->conn), state) && strcmp(state, "28P01") == 0;
+}
+
+static enum err connect_with(struct pg *c, const struct parameters *p, const struct pg_options *o,
+	struct arena *mem, struct error *e)
 {
 	c->conn = PQconnectdbParams(p->names, p->values, 0);
+	bool may_change = parameter_value(p, "password") != NULL && o->password_file != NULL;
 	if (c->conn == NULL)
 		return FAIL(e, ERR_FAILED, "connecting to PostgreSQL: out of memory");
 	struct str said = one_line(mem, PQerrorMessage(c->conn));
 	enum err kind = PQstatus(c->conn) == CONNECTION_OK ? OK : kind_of_failure(c);
+	if (kind == ERR_USAGE && is_bad_tls(said.p))
+		return FAIL(e, ERR_USAGE,
+			"connecting to PostgreSQL at %.*s: %.*s; correct the host name, or sslmode "
+			"and sslrootcert in the connection string: the server must show a "
+			"certificate for that name, signed by that authority",
+			STR_ARG(pg_describe(c, mem)), STR_ARG(said));
+	if (kind == ERR_USAGE && may_change && is_bad_password(c))
+		return FAIL(e, ERR_UNAVAILABLE,
+			"connecting to PostgreSQL at %.*s: %.*s; the password was read from %s, "
+			"and is read again for the next try",
+			STR_ARG(pg_describe(c, mem)), STR_ARG(said), o->password_file);
 	if (kind == ERR_USAGE)
 		return FAIL(e, ERR_USAGE,
 			"connecting to PostgreSQL at %.*s: %.*s; correct database, user and "
@@ -164,15 +208,36 @@ static enum err connect_with(
 	return OK;
 }
 
+/* While the file is being replaced it may not be there: that passes. */
+static enum err take_password_file(
+	struct parameters *p, const char *path, struct secret *now, struct error *e)
+{
+	enum err rc = secret_read_file(now, path, e);
+
+	if (rc == OK)
+		parameter(p, "password", secret_reveal(now));
+	else if (e != NULL)
+		rc = e->kind = ERR_UNAVAILABLE;
+	return rc == OK ? OK : error_wrap(e, "connecting to PostgreSQL: reading the password");
+}
+
 enum err pg_open(
 	struct pg **out, const struct pg_options *o, const struct env *env, struct error *e)
 {
 	struct arena mem = {0};
 	struct parameters p = {.n = 0};
+	struct secret now = {0};
 	char *message = NULL;
 	PQconninfoOption *given = PQconninfoParse(o->conninfo, &message);
 
 	*out = NULL;
+	if (o->guard != NULL && o->guard->broken.kind != OK) {
+		PQconninfoFree(given);
+		PQfreemem(message);
+		if (e != NULL)
+			*e = o->guard->broken;
+		return o->guard->broken.kind;
+	}
 	if (given == NULL) {
 		/* libpq's own message may quote the string, and with it a password. */
 		PQfreemem(message);
@@ -183,9 +248,15 @@ enum err pg_open(
 	}
 	struct pg *c = mem_zalloc(sizeof *c);
 	c->env = env;
+	c->guard = o->guard;
 	take_given(&p, given);
 	take_ours(&p, o, &mem);
-	enum err rc = connect_with(c, &p, &mem, e);
+	enum err rc = OK;
+	if (o->password_file != NULL)
+		rc = take_password_file(&p, o->password_file, &now, e);
+	if (rc == OK)
+		rc = connect_with(c, &p, o, &mem, e);
+	secret_free(&now);
 	PQconninfoFree(given);
 	arena_free(&mem);
 	if (rc != OK)

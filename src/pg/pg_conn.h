@@ -18,24 +18,35 @@
 #include "err.h"
 #include "str.h"
 
+struct guard;
+
 struct pg {
 	PGconn *conn;
 	const struct env *env;
-	int server_version; /* 150018 */
-	char sqlstate[6];   /* of the last failure; "" when it had none */
-	char *received;     /* pg_stream's: the message handed out last */
+	int server_version;        /* 150018 */
+	const struct guard *guard; /* as pg_options say */
+	char sqlstate[6];          /* of the last failure; "" when it had none */
+	char *received;            /* pg_stream's: the message handed out last */
 };
 
 struct pg_options {
-	const char *conninfo;    /* libpq connection string or URI */
-	const char *password;    /* NULL: as conninfo and the environment say */
-	const char *application; /* application_name */
-	bool replication;        /* replication=database */
+	const char *conninfo;      /* libpq connection string or URI */
+	const char *password;      /* NULL: as conninfo and the environment say */
+	const char *password_file; /* read anew for each connection, over `password`; may be NULL.
+				      A password that is then refused is ERR_UNAVAILABLE: it may be
+				      about to change */
+	const char *application;   /* application_name */
+	bool replication;          /* replication=database */
+	/* What pg_catalog and pg_copy put in the place of personal data; NULL: nothing. A guard
+	 * that is broken gives its error. Must outlive the connection. */
+	const struct guard *guard;
 };
 
 /* Sessions get: UTC, ISO dates, intervals as postgres style, extra_float_digits 3, hex bytea,
- * client_encoding UTF8. A connection string that cannot be read is ERR_USAGE, a server that does
- * not let us in ERR_UNAVAILABLE. Waits at most connect_timeout, 10 s unless the string says. */
+ * client_encoding UTF8. A connection string that cannot be read, a role or database that is refused
+ * and a certificate that does not fit are ERR_USAGE, a server that is not there ERR_UNAVAILABLE.
+ * Waits at most connect_timeout, 10 s unless the string says; a peer that has vanished is noticed
+ * within a minute (TCP keepalives and tcp_user_timeout, unless the string says). */
 enum err pg_open(struct pg **out, const struct pg_options *o, const struct env *env,
 	struct error *e) MUST_CHECK;
 void pg_close(struct pg *c); /* NULL is fine */

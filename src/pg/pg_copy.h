@@ -10,7 +10,7 @@
 
 /* Appends "SELECT cols FROM schema.name WHERE its-own-rows [AND (where)]": as text, the columns
  * whose binary form we do not read; the rows of a partitioned table with its partitions', of any
- * other table only its own. Column order is the table's. */
+ * other table only its own; only those of its row filter. Column order is the table's. */
 void pg_copy_select(const struct table *t, struct str where, struct buf *out);
 
 /* Full batch of at most batch_rows rows; the batch is reset after the callback. Called on another
@@ -23,5 +23,14 @@ typedef enum err pg_copy_fn(void *arg, struct batch *b, struct error *e);
  * for. */
 enum err pg_copy_out(struct pg *c, const struct table *t, struct str where, size_t batch_rows,
 	pg_copy_fn *fn, void *arg, struct error *e) MUST_CHECK;
+
+/*
+ * The rows of one ordinary table, and of none that inherits from it, added to `into`, on the
+ * calling thread. Reading ends early, with *whole false, when the batch has grown beyond max_bytes
+ * of text or UINT32_MAX / 2 rows: what was read then is some rows of those asked for, and an open
+ * transaction has failed. Other errors as pg_copy_out().
+ */
+enum err pg_copy_into(struct pg *c, const struct table *t, struct str where, size_t max_bytes,
+	struct batch *into, bool *whole, struct error *e) MUST_CHECK;
 
 #endif

@@ -43,7 +43,7 @@ static struct type land_numeric(int32_t modifier)
 	return decimal(widest, least(scale, most(FREE_SCALE, widest - whole)));
 }
 
-/* A switch and not a table: the compiler makes a better one. */
+/* Of arrays this knows nothing. A switch and not a table: the compiler makes a better one. */
 static enum type_kind kind_of(uint32_t pg_type)
 {
 	switch (pg_type) {
@@ -57,12 +57,15 @@ static enum type_kind kind_of(uint32_t pg_type)
 		return T_INT8;
 	case PG_OID:
 	case PG_XID:
+	case PG_CID:
 		return T_UINT4;
 	case PG_FLOAT4:
 		return T_FLOAT4;
 	case PG_FLOAT8:
 		return T_FLOAT8;
 	case PG_NUMERIC:
+	case PG_MONEY:
+	case PG_XID8:
 		return T_DECIMAL;
 	case PG_JSON:
 	case PG_JSONB:
@@ -88,9 +91,26 @@ static enum type_kind kind_of(uint32_t pg_type)
 
 struct type pg_landing(uint32_t pg_type, int32_t modifier)
 {
+	enum type_kind kind = kind_of(pg_type);
+
 	if (pg_type == PG_NUMERIC)
 		return land_numeric(modifier);
-	return (struct type){.kind = kind_of(pg_type)};
+	if (pg_type == PG_MONEY)
+		return decimal(19, 2);
+	if (pg_type == PG_XID8)
+		return decimal(20, 0);
+	uint32_t element = kind == T_TEXT ? pg_array_element(pg_type) : 0;
+	return element != 0 ? pg_landing_array(element) : (struct type){.kind = kind};
+}
+
+struct type pg_landing_array(uint32_t element)
+{
+	return (struct type){.kind = T_JSON, .form = (uint8_t)pg_array_form(element)};
+}
+
+struct type pg_landing_hstore(void)
+{
+	return (struct type){.kind = T_JSON, .form = FORM_HSTORE};
 }
 
 /* Not interval: servers before 17 send as a number what later ones mean as infinity, and the

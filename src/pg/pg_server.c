@@ -109,12 +109,24 @@ static void make_argv(struct pg_server *s, const char *const *settings)
 	s->argv = w.at;
 }
 
-static const char *make_conninfo(struct pg_server *s, const char *database)
+/* A port matters where the settings have it listen on an address too. */
+static const char *port_of(const char *const *settings)
+{
+	const char *port = "5432";
+
+	for (; settings != NULL && *settings != NULL; settings++)
+		if (strncmp(*settings, "port=", 5) == 0)
+			port = *settings + 5;
+	return port;
+}
+
+static const char *make_conninfo(
+	struct pg_server *s, const char *database, const char *const *settings)
 {
 	const char *host = quoted(&s->mem, "host", s->place.socket);
 	const char *name = quoted(&s->mem, "dbname", database);
 
-	return arena_fmt(&s->mem, "%s port=5432 user=postgres %s", host, name).p;
+	return arena_fmt(&s->mem, "%s port=%s user=postgres %s", host, port_of(settings), name).p;
 }
 
 /* Makes the cluster. A durable copy of what can be made again at once is not worth the wait. */
@@ -265,8 +277,8 @@ static enum err start(struct pg_server *s, const struct pg_server_options *o, st
 	TRY(clear_left(s, left, e));
 	TRY(pg_place_make(&s->place, o->keep_data, &s->mem, e));
 	s->database = arena_cstr(&s->mem, str_of(o->database != NULL ? o->database : "postgres"));
-	s->conninfo = make_conninfo(s, s->database);
-	s->maintenance = make_conninfo(s, "postgres");
+	s->conninfo = make_conninfo(s, s->database, o->settings);
+	s->maintenance = make_conninfo(s, "postgres", o->settings);
 	make_argv(s, o->settings);
 	if (!file_exists(arena_fmt(&s->mem, "%s/PG_VERSION", s->place.data).p))
 		TRY(run_initdb(s, e));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 #include "buf.h"
 #include "clock.h"
@@ -31,13 +32,24 @@ enum err pg_identify(struct pg *c, struct pg_system *out, struct error *e)
 	return rc;
 }
 
+const char *pg_create_slot_sql(
+	const char *slot, int server_version, bool standby, struct arena *mem)
+{
+	struct str name = pg_ident(mem, str_of(slot));
+	bool follows = server_version >= 170000 && !standby;
+
+	/* Options in parentheses came with PostgreSQL 15. */
+	return arena_fmt(mem, "CREATE_REPLICATION_SLOT %.*s LOGICAL pgoutput %s", STR_ARG(name),
+		follows ? "(SNAPSHOT 'export', FAILOVER true)" : "EXPORT_SNAPSHOT")
+		.p;
+}
+
 enum err pg_create_slot(struct pg *c, const char *slot, struct arena *mem, lsn *consistent,
 	struct str *snapshot, struct error *e)
 {
-	struct str name = pg_ident(mem, str_of(slot));
-	const char *sql = arena_fmt(
-		mem, "CREATE_REPLICATION_SLOT %.*s LOGICAL pgoutput EXPORT_SNAPSHOT", STR_ARG(name))
-				  .p;
+	const char *standby = PQparameterStatus(c->conn, "in_hot_standby");
+	const char *sql = pg_create_slot_sql(
+		slot, c->server_version, standby != NULL && strcmp(standby, "on") == 0, mem);
 	const char *doing = arena_fmt(mem, "creating the replication slot %s", slot).p;
 	PGresult *r = PQexec(c->conn, sql);
 	enum err rc = pg_check(c, r, doing, e);

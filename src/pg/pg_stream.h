@@ -18,6 +18,11 @@ struct pg_system {
 /* IDENTIFY_SYSTEM on a replication connection. */
 enum err pg_identify(struct pg *c, struct pg_system *out, struct error *e) MUST_CHECK;
 
+/* The command for a slot, in mem: one that follows a failover where the server can make such
+ * (PostgreSQL 17 and later, on a primary). */
+const char *pg_create_slot_sql(
+	const char *slot, int server_version, bool standby, struct arena *mem);
+
 /* CREATE_REPLICATION_SLOT name LOGICAL pgoutput; the exported snapshot lives until the next
  * command on this connection. `snapshot` in mem. */
 enum err pg_create_slot(struct pg *c, const char *slot, struct arena *mem, lsn *consistent,

@@ -96,6 +96,21 @@ bool pg_text_decimal(struct str s, struct type t, int128 *out)
 	return true;
 }
 
+bool pg_text_money(struct str s, struct type t, int128 *out)
+{
+	char plain[32]; /* "-92233720368547758.08" and its commas are 28 */
+	size_t n = 0, at = s.n > 0 && s.p[0] == '-';
+
+	if (at == s.n || s.p[at] != '$' || s.n >= sizeof plain)
+		return false;
+	if (at > 0)
+		plain[n++] = '-';
+	while (++at < s.n)
+		if (s.p[at] != ',')
+			plain[n++] = s.p[at];
+	return pg_text_decimal(str_make(plain, n), t, out);
+}
+
 /* A decimal number taken apart: mantissa times 10 to the exponent. */
 struct scientific {
 	uint64_t mantissa;

@@ -17,6 +17,7 @@ bool pg_text_int(struct str s, int64_t min, int64_t max, int64_t *out);
 bool pg_text_float4(struct str s, float *out);
 bool pg_text_float8(struct str s, double *out);
 bool pg_text_decimal(struct str s, struct type t, int128 *out);
+bool pg_text_money(struct str s, struct type t, int128 *out); /* "-$1,234.50": lc_monetary C */
 bool pg_text_uuid(struct str s, struct uuid *out);
 
 bool pg_text_date(struct str s, int32_t *out);

@@ -12,9 +12,14 @@
 #include "table.h"
 
 /* What a PostgreSQL type lands as: exact where a kind holds every value or most of them, else
- * T_TEXT with PostgreSQL's own text. A domain is unknown here and lands as text; pg_catalog looks
- * up its base type. */
+ * T_TEXT with PostgreSQL's own text; docs/types.md has the table. A domain is unknown here and
+ * lands as text; pg_catalog looks up its base type. */
 struct type pg_landing(uint32_t pg_type, int32_t modifier);
+
+/* The same for what only the catalog knows: an array of a type of its own (the element is then a
+ * domain's base type, or unknown here), and hstore, whose id differs from database to database. */
+struct type pg_landing_array(uint32_t element);
+struct type pg_landing_hstore(void);
 
 /* Types whose binary form pg_value_binary reads; others are to be asked for as text by the SELECT
  * (pg_copy_select does), and pg_value_binary then takes their bytes as that text. */
@@ -23,7 +28,10 @@ bool pg_has_binary(uint32_t pg_type);
 /*
  * Both set the value of a row that batch_add made. Values of T_TEXT and T_JSON, and T_BYTES from
  * binary, point into the bytes given: the caller keeps those for as long as the batch. (Bytes
- * from text are decoded into b->mem; exact notes are copies.)
+ * from text are decoded into b->mem, as JSON of an array is; exact notes are copies.)
+ *
+ * Arrays and hstore become JSON by their column's type.form. Their JSON is taken as well as their
+ * text, so what type_print gave of a value is its text too.
  *
  * A text that its column's kind cannot hold, or that is not the form PostgreSQL writes, becomes
  * NULL and an exact note, so pg_value_text fails only when col is not a column of the batch.

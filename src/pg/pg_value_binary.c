@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "pg_json.h"
 #include "pg_numeric.h"
 #include "pg_time.h"
 #include "pg_types.h"
@@ -63,6 +64,13 @@ static enum outcome set_numeric(const struct target *t, struct str bytes)
 	buf_init(&text, BUF_MAX_DEFAULT);
 	pg_numeric_print(&n, &text);
 	return note(t, &text);
+}
+
+/* A whole number of 64 bits: of hundredths for money, as lc_monetary C has it. */
+static enum outcome set_units(const struct target *t, int128 units)
+{
+	VEC_AT(t->v, int128, t->row) = units;
+	return SET;
 }
 
 static enum outcome set_date(const struct target *t, struct reader *r)
@@ -142,6 +150,17 @@ static enum outcome set_uuid(const struct target *t, struct reader *r)
 	return SET;
 }
 
+static enum outcome set_json(const struct target *t, struct reader *r)
+{
+	struct str text = read_bytes(r, reader_left(r));
+
+	VEC_AT(t->v, struct str, t->row) = text;
+	if (pg_json_readable(text))
+		return SET;
+	batch_note_exact(t->b, t->row, t->col, text);
+	return NOTED;
+}
+
 static enum outcome set_view(const struct target *t, struct reader *r)
 {
 	VEC_AT(t->v, struct str, t->row) = read_bytes(r, reader_left(r));
@@ -165,6 +184,7 @@ static enum outcome set_value(
 		return SET;
 	case PG_OID:
 	case PG_XID:
+	case PG_CID:
 		VEC_AT(t->v, uint32_t, t->row) = read_be32(r);
 		return SET;
 	case PG_FLOAT4:
@@ -174,6 +194,10 @@ static enum outcome set_value(
 	case PG_NUMERIC:
 		read_bytes(r, bytes.n);
 		return set_numeric(t, bytes);
+	case PG_MONEY:
+		return set_units(t, (int64_t)read_be64(r));
+	case PG_XID8:
+		return set_units(t, (int128)read_be64(r));
 	case PG_DATE:
 		return set_date(t, r);
 	case PG_TIME:
@@ -183,9 +207,11 @@ static enum outcome set_value(
 		return set_timestamp(t, r);
 	case PG_UUID:
 		return set_uuid(t, r);
+	case PG_JSON:
+		return set_json(t, r);
 	case PG_JSONB:
 		return set_jsonb(t, r);
-	default: /* text, json, bytea: the bytes are the value */
+	default: /* text, bytea: the bytes are the value */
 		return set_view(t, r);
 	}
 }

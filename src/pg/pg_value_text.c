@@ -1,4 +1,5 @@
 #include "enc.h"
+#include "pg_json.h"
 #include "pg_text.h"
 #include "pg_value.h"
 
@@ -41,6 +42,32 @@ static bool set_bytes(struct batch *b, struct vec *v, size_t row, struct str tex
 	return true;
 }
 
+static bool set_json(struct batch *b, struct vec *v, size_t row, struct str text)
+{
+	enum type_form form = (enum type_form)v->type.form;
+	struct buf json;
+
+	if (form == FORM_PLAIN || pg_json_is_made(text, form)) {
+		VEC_AT(v, struct str, row) = text;
+		return pg_json_readable(text);
+	}
+	buf_init(&json, BUF_MAX_DEFAULT);
+	bool made = pg_json_make(text, form, &json);
+	if (made)
+		VEC_AT(v, struct str, row) = arena_str(&b->mem, buf_str(&json));
+	buf_free(&json);
+	return made;
+}
+
+/* Money is numeric with two decimals that is printed otherwise; its domains are known by their
+ * type in the warehouse only. */
+static bool set_decimal(struct vec *v, size_t row, struct str text)
+{
+	int128 *out = &VEC_AT(v, int128, row);
+
+	return pg_text_decimal(text, v->type, out) || pg_text_money(text, v->type, out);
+}
+
 static bool set(struct batch *b, struct vec *v, size_t row, struct str text)
 {
 	switch (v->type.kind) {
@@ -50,9 +77,10 @@ static bool set(struct batch *b, struct vec *v, size_t row, struct str text)
 	case T_UINT4:
 		return set_int(v, row, text);
 	case T_TEXT:
-	case T_JSON:
 		VEC_AT(v, struct str, row) = text;
 		return true;
+	case T_JSON:
+		return set_json(b, v, row, text);
 	case T_BOOL:
 		return pg_text_bool(text, &VEC_AT(v, uint8_t, row));
 	case T_FLOAT4:
@@ -60,7 +88,7 @@ static bool set(struct batch *b, struct vec *v, size_t row, struct str text)
 	case T_FLOAT8:
 		return pg_text_float8(text, &VEC_AT(v, double, row));
 	case T_DECIMAL:
-		return pg_text_decimal(text, v->type, &VEC_AT(v, int128, row));
+		return set_decimal(v, row, text);
 	case T_BYTES:
 		return set_bytes(b, v, row, text);
 	case T_UUID:

@@ -114,22 +114,64 @@ static bool journal_agrees(
 	return true;
 }
 
-static void ask_journal(struct suspects *s, const struct sides *sides,
+/* What is known beyond the warehouse. */
+struct evidence {
+	struct blame_word *words;    /* parallel to the suspects */
+	enum blame_written *written; /* likewise */
+	lsn begins, since;           /* of the journal; of what the stream had to bring */
+};
+
+static void ask_journal(struct evidence *v, const struct suspects *s, const struct sides *sides,
 	const struct subject *subject, const char *journal, struct arena *mem)
 {
-	struct blame_word *words = arena_array(mem, s->n + 1, sizeof *words);
 	struct error e = {.kind = OK};
 
-	if (blame_listen(journal, sides, subject, s, words, mem, &e) != OK) {
-		log_warn(sides->env->log, "reconcile", "the journal does not tell who is to blame",
-			F_STR("table", subject->name), F_CSTR("reason", e.text));
+	v->words = arena_array(mem, s->n + 1, sizeof *v->words);
+	v->begins = (lsn){UINT64_MAX};
+	if (journal == NULL)
 		return;
-	}
+	if (blame_listen(journal, sides, subject, s, v->words, &v->begins, mem, &e) == OK)
+		return;
+	log_warn(sides->env->log, "reconcile", "the journal does not tell who is to blame",
+		F_STR("table", subject->name), F_CSTR("reason", e.text));
+	/* Half of what it says may be worse than nothing. */
+	v->words = arena_array(mem, s->n + 1, sizeof *v->words);
+	v->begins = (lsn){UINT64_MAX};
+}
+
+/* History has of the row not what the source has. */
+static enum blame judge(
+	const struct evidence *v, size_t i, const struct suspect *s, const struct subject *subject)
+{
+	if (v->words[i].heard)
+		return journal_agrees(&v->words[i], s, subject) ? BLAME_APPLY : BLAME_CAPTURE;
+	if (v->written[i] == WRITTEN_BEFORE_COPY)
+		return BLAME_APPLY;
+	bool complete = lsn_cmp(v->begins, v->since) <= 0 && v->since.v != UINT64_MAX;
+	return v->written[i] == WRITTEN_AFTER_COPY && complete ? BLAME_CAPTURE
+							       : BLAME_CAPTURE_OR_APPLY;
+}
+
+static bool all_heard(const struct evidence *v, const struct suspects *s)
+{
 	for (size_t i = 0; i < s->n; i++)
-		if (s->list[i].blame == BLAME_CAPTURE_OR_APPLY && words[i].heard)
-			s->list[i].blame = journal_agrees(&words[i], &s->list[i], subject)
-				? BLAME_APPLY
-				: BLAME_CAPTURE;
+		if (s->list[i].blame == BLAME_CAPTURE_OR_APPLY && !v->words[i].heard)
+			return false;
+	return true;
+}
+
+static void settle_doubts(struct suspects *s, const struct sides *sides,
+	const struct subject *subject, const char *journal, struct arena *mem)
+{
+	struct evidence v = {.since = {UINT64_MAX}};
+
+	ask_journal(&v, s, sides, subject, journal, mem);
+	v.written = arena_array(mem, s->n + 1, sizeof *v.written);
+	if (!all_heard(&v, s))
+		blame_written(sides, subject, s, v.written, &v.since);
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].blame == BLAME_CAPTURE_OR_APPLY)
+			s->list[i].blame = judge(&v, i, &s->list[i], subject);
 }
 
 enum err blame_suspects(struct suspects *s, const struct sides *sides,
@@ -148,7 +190,7 @@ enum err blame_suspects(struct suspects *s, const struct sides *sides,
 		doubt |= !agrees;
 	}
 	/* Without a key the journal's rows cannot be told apart. */
-	if (doubt && journal != NULL && subject->table->nkeys > 0)
-		ask_journal(s, sides, subject, journal, mem);
+	if (doubt && subject->table->nkeys > 0)
+		settle_doubts(s, sides, subject, journal, mem);
 	return OK;
 }

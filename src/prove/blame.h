@@ -1,7 +1,9 @@
 /*
  * blame: who is at fault for a difference. Three records of a row are held against each other:
  * the source at the cut, the newest entry of history inside the cut, and the current table. Where
- * history is wrong too, the journal is read for what was sent.
+ * history is wrong too, the journal is read for what was sent. Where it has no word of the row, the
+ * source says when it wrote it: before the table's first copy, then nothing was to be sent and the
+ * copy is wrong; after it, then a journal that reaches back to the copy lacks what was to be sent.
  *
  * History is read once, whole, and the journal at most once: both only when there is something
  * to explain. The journal is asked for whole rows, so a value of it that is right while another
@@ -27,9 +29,22 @@ struct blame_word {
 	struct rowhash *columns; /* where known */
 };
 
-/* Reads the journal from its oldest segment up to the cut; words are parallel to s->list. */
+/* Reads the journal from its oldest segment, which begins at *begins, up to the cut; words are
+ * parallel to s->list. */
 enum err blame_listen(const char *journal, const struct sides *sides, const struct subject *subject,
-	const struct suspects *s, struct blame_word *words, struct arena *mem,
+	const struct suspects *s, struct blame_word *words, lsn *begins, struct arena *mem,
 	struct error *e) MUST_CHECK;
+
+enum blame_written {
+	WRITTEN_UNKNOWN,     /* the source has not the row, or cannot tell */
+	WRITTEN_BEFORE_COPY, /* the first copy, whole, had it as it is at the cut */
+	WRITTEN_AFTER_COPY,  /* the stream had to bring it, later than *since */
+};
+
+/* Asks the source, in the transaction of the cut, when it wrote the suspects' rows; `out` is
+ * parallel to s->list and zeroed. What cannot be found out stays unknown: that is logged, and no
+ * error. */
+void blame_written(const struct sides *sides, const struct subject *subject,
+	const struct suspects *s, enum blame_written *out, lsn *since);
 
 #endif

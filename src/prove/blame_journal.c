@@ -232,7 +232,8 @@ static enum err oldest(const char *dir, lsn *at, bool *there, struct error *e)
 }
 
 enum err blame_listen(const char *journal, const struct sides *sides, const struct subject *subject,
-	const struct suspects *s, struct blame_word *words, struct arena *mem, struct error *e)
+	const struct suspects *s, struct blame_word *words, lsn *begins, struct arena *mem,
+	struct error *e)
 {
 	struct listening l = {
 		.sides = sides, .subject = subject, .suspects = s, .words = words, .outlive = mem};
@@ -240,9 +241,11 @@ enum err blame_listen(const char *journal, const struct sides *sides, const stru
 	lsn from = LSN_NONE;
 	bool there = false;
 
+	*begins = (lsn){UINT64_MAX};
 	TRY(oldest(journal, &from, &there, e));
 	if (!there)
 		return OK;
+	*begins = from;
 	TRY(journal_reader_open(&reader, journal, NULL, from, e));
 	l.decoder = pgoutput_new();
 	l.batch = batch_new(subject->table);

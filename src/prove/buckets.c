@@ -1,6 +1,7 @@
 #include "buckets.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "mem.h"
 
@@ -25,6 +26,12 @@ void buckets_free(struct buckets *b)
 {
 	mem_free(b->each);
 	*b = (struct buckets){.each = NULL};
+}
+
+void buckets_clear(struct buckets *b)
+{
+	memset(b->each, 0, b->n * sizeof *b->each);
+	b->total = (struct digest){.rows = 0};
 }
 
 size_t bucket_of(const struct buckets *b, struct rowhash key)

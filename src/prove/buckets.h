@@ -25,6 +25,7 @@ size_t buckets_for(size_t tables);
 
 void buckets_init(struct buckets *b, size_t n);
 void buckets_free(struct buckets *b); /* zeroed is fine */
+void buckets_clear(struct buckets *b);
 size_t bucket_of(const struct buckets *b, struct rowhash key);
 void buckets_add(struct buckets *b, struct rowhash key, struct rowhash row);
 /* Every bucket, not only the total. */

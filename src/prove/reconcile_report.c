@@ -46,6 +46,8 @@ static void put_key(struct json_out *j, const struct reconcile_key *k)
 		jo_end_array(j);
 	}
 	jo_cstr(j, "blame", parties[k->blame]);
+	if (k->in_history)
+		jo_bool(j, "in_history", true);
 	jo_end_object(j);
 }
 
@@ -59,7 +61,20 @@ static void put_blamed(struct json_out *j, const struct reconcile_table *t)
 	jo_end_object(j);
 }
 
-static void put_table(struct json_out *j, const struct reconcile_table *t)
+static void put_history(struct json_out *j, const struct reconcile_history *h)
+{
+	char digest[DIGEST_TEXT];
+
+	jo_object(j, "history");
+	jo_u64(j, "rows", h->digest.rows);
+	for (int d = 0; d < DIFFERENCES; d++)
+		jo_u64(j, names[d], h->count[d]);
+	jo_cstr(j, "digest", digest_format(&h->digest, digest));
+	jo_end_object(j);
+}
+
+static void put_table(
+	struct json_out *j, const struct reconcile_report *r, const struct reconcile_table *t)
 {
 	char digest[DIGEST_TEXT];
 
@@ -72,6 +87,12 @@ static void put_table(struct json_out *j, const struct reconcile_table *t)
 	jo_cstr(j, "source_digest", digest_format(&t->source, digest));
 	jo_cstr(j, "replica_digest", digest_format(&t->replica, digest));
 	jo_fixed(j, "seconds", t->seconds, 3);
+	jo_u64(j, "ranges", t->ranges);
+	jo_u64(j, "compared", t->compared);
+	if (r->mode == RECONCILE_CHANGED)
+		jo_u64(j, "changed", t->changed);
+	if (t->history.compared)
+		put_history(j, &t->history);
 	if (t->nkeys > 0) {
 		jo_array(j, "keys");
 		for (size_t k = 0; k < t->nkeys; k++)
@@ -82,7 +103,7 @@ static void put_table(struct json_out *j, const struct reconcile_table *t)
 	jo_end_object(j);
 }
 
-static void put_cut(struct json_out *j, const struct cut *cut)
+void reconcile_put_cut(struct json_out *j, const struct cut *cut)
 {
 	char at[LSN_TEXT];
 	struct buf snapshot;
@@ -96,6 +117,29 @@ static void put_cut(struct json_out *j, const struct cut *cut)
 	buf_free(&snapshot);
 }
 
+static const char *const modes[RECONCILE_MODES] = {
+	[RECONCILE_FULL] = "full",
+	[RECONCILE_CHANGED] = "changed",
+};
+
+/* How it went: in one transaction or many, at once or not. */
+static void put_course(struct json_out *j, const struct reconcile_report *r)
+{
+	char at[LSN_TEXT];
+
+	jo_u64(j, "cuts", r->cuts);
+	if (r->cuts > 1)
+		jo_cstr(j, "last_cut", lsn_format(r->last_cut, at));
+	if (r->pauses.us == 0)
+		return;
+	jo_object(j, "paused");
+	jo_fixed(j, "seconds", (double)r->pauses.us / 1e6, 3);
+	jo_u64(j, "lag", r->pauses.lag);
+	jo_u64(j, "sessions", r->pauses.sessions);
+	jo_u64(j, "transactions", r->pauses.transactions);
+	jo_end_object(j);
+}
+
 enum err reconcile_report_write(struct reconcile_report *r, struct error *e)
 {
 	struct json_out j;
@@ -105,10 +149,14 @@ enum err reconcile_report_write(struct reconcile_report *r, struct error *e)
 	jo_object(&j, NULL);
 	jo_bool(&j, "ok", r->ok);
 	jo_bool(&j, "whole", r->whole);
-	put_cut(&j, &r->cut);
+	jo_cstr(&j, "mode", modes[r->mode]);
+	if (r->sample > 0)
+		jo_f64(&j, "sample", r->sample);
+	reconcile_put_cut(&j, &r->cut);
+	put_course(&j, r);
 	jo_array(&j, "tables");
 	for (size_t t = 0; t < r->ntables; t++)
-		put_table(&j, &r->tables[t]);
+		put_table(&j, r, &r->tables[t]);
 	jo_end_array(&j);
 	jo_end_object(&j);
 	if (!buf_ok(&r->json))

@@ -6,6 +6,11 @@
 
 #include "reconcile.h"
 
+struct json_out;
+
+/* "cut": {"lsn", "snapshot"} */
+void reconcile_put_cut(struct json_out *j, const struct cut *cut);
+
 /* Fills r->json and r->sha256 from the rest. */
 enum err reconcile_report_write(struct reconcile_report *r, struct error *e) MUST_CHECK;
 

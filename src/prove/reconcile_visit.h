@@ -12,8 +12,12 @@
 struct reconcile_visitor {
 	void *arg;
 	difference_fn *found; /* each difference of one table; NULL: not wanted */
-	/* Then that table: both sides can be read once more. The subject lives as long as the
-	 * report, which a failure ends; index is its place in report->tables. */
+	/* Likewise, what history's newest entry of a key has otherwise than the source, whatever
+	 * the current row has; the kind is history's. Only when options say `history`. */
+	difference_fn *in_history;
+	/* Then that table, when it differs in either: both sides can be read once more. The subject
+	 * lives as long as the report, which a failure ends; index is its place in report->tables.
+	 */
 	enum err (*table)(void *arg, const struct sides *s, const struct subject *subject,
 		size_t index, struct error *e);
 };

@@ -116,11 +116,14 @@ enum err repair(const struct repair_options *o, struct warehouse *w, const struc
 	struct repair_plans plans = {.max = o->max_rows > 0 ? o->max_rows : REPAIR_MOST};
 	const struct reconcile_visitor visitor = repair_plans_visitor(&plans);
 	struct reconcile_report found = {.ok = false};
+	struct reconcile_options comparing = o->reconcile;
 
 	*out = (struct repair_report){.ntables = 0};
+	/* History that is wrong beneath a current row that is right is mended as well. */
+	comparing.history = true;
 	enum err rc = prepare(w, env, e);
 	if (rc == OK)
-		rc = reconcile_visiting(&o->reconcile, &visitor, w, env, &found, e);
+		rc = reconcile_visiting(&comparing, &visitor, w, env, &found, e);
 	if (rc == OK) {
 		const struct repair_writing writing = {.warehouse = w,
 			.env = env,
@@ -129,6 +132,10 @@ enum err repair(const struct repair_options *o, struct warehouse *w, const struc
 			.dry_run = o->dry_run};
 		out->repair_id = writing.id;
 		list_tables(&found, out);
+		if (found.ok)
+			out->verdict = REPAIR_EQUAL;
+		out->whole = found.whole;
+		out->checked_at = found.cut.at;
 		rc = write_all(&writing, &plans, out, e);
 	}
 	repair_plans_free(&plans);

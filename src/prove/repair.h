@@ -14,6 +14,10 @@
  *
  * Every row mended stands in ops.repairs with what was there before; repair_undo() puts that
  * back under the same guard.
+ *
+ * The comparison that a repair begins with is kept in ops.reconciliations as any other. It says
+ * "different" until repair_check() has compared again. An undo keeps, in its own transaction, a
+ * report of its own that says no, so that nothing goes on as proven that is not.
  */
 #ifndef SLUICE_REPAIR_H
 #define SLUICE_REPAIR_H
@@ -34,12 +38,22 @@ struct repair_table {
 	uint64_t skipped;  /* left alone: changed since */
 };
 
+enum repair_verdict {
+	REPAIR_UNCHECKED, /* not compared since */
+	REPAIR_EQUAL,
+	REPAIR_DIFFERENT,
+};
+
 struct repair_report {
 	struct str repair_id; /* "20170301T120000-3fa2c1"; of rows in ops.repairs if any were mended
 			       */
 	lsn at;               /* the cut; 0 for an undo */
 	struct repair_table *tables;
 	size_t ntables;
+	/* Of the last comparison: the first one when nothing differed, that of repair_check(). */
+	enum repair_verdict verdict;
+	bool whole; /* it compared every table */
+	lsn checked_at;
 	struct arena mem;
 };
 
@@ -55,6 +69,14 @@ enum err repair(const struct repair_options *o, struct warehouse *w, const struc
  * ERR_USAGE when there is no such repair. */
 enum err repair_undo(struct warehouse *w, const struct env *env, const char *repair_id,
 	const char *table, struct repair_report *out, struct error *e) MUST_CHECK;
+
+/*
+ * Compares again, with the options that the repair had, and keeps the report: the verdict that
+ * gates and releases go by. Fills verdict, whole and checked_at. Errors of reconcile(); the repair
+ * itself stands then.
+ */
+enum err repair_check(const struct reconcile_options *o, struct warehouse *w, const struct env *env,
+	struct repair_report *out, struct error *e) MUST_CHECK;
 
 void repair_report_free(struct repair_report *r); /* zeroed is fine */
 

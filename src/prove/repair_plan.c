@@ -39,22 +39,49 @@ enum difference repair_entry_kind(const struct repair_entry *x)
 }
 
 /* Beyond the limit nothing is collected: the table's turn tells. */
-static void take_difference(void *arg, struct rowhash key, enum difference kind, uint64_t n)
+static struct repair_entry *take_key(struct repair_plans *p, struct rowhash key, uint64_t n)
 {
-	struct repair_plans *p = arg;
-
 	p->differences += n;
 	if (p->differences > p->max)
-		return;
+		return NULL;
 	if (p->nfound == p->capfound) {
 		p->capfound = p->capfound > 0 ? p->capfound * 2 : 64;
 		p->found = mem_realloc_array(p->found, p->capfound, sizeof *p->found);
 	}
 	p->found[p->nfound] = (struct repair_entry){.key = key};
-	p->found[p->nfound++].count[kind] = (uint32_t)n;
+	return &p->found[p->nfound++];
 }
 
-/* Sorts what was found and makes one entry of each key. */
+static void take_difference(void *arg, struct rowhash key, enum difference kind, uint64_t n)
+{
+	struct repair_entry *x = take_key(arg, key, n);
+
+	if (x != NULL)
+		x->count[kind] = (uint32_t)n;
+}
+
+static void take_history_difference(void *arg, struct rowhash key, enum difference kind, uint64_t n)
+{
+	struct repair_entry *x = take_key(arg, key, n);
+
+	if (x == NULL)
+		return;
+	x->in_history = true;
+	x->history_kind = (uint8_t)kind;
+}
+
+static void merge(struct repair_entry *into, const struct repair_entry *x)
+{
+	for (int kind = 0; kind < DIFFERENCES; kind++)
+		into->count[kind] += x->count[kind];
+	if (x->in_history) {
+		into->in_history = true;
+		into->history_kind = x->history_kind;
+	}
+}
+
+/* Sorts what was found and makes one entry of each key. What history alone has wrong counts once;
+ * of a current row that is wrong too, it is the same difference. */
 static void make_entries(struct repair_plans *all, struct repair_plan *p)
 {
 	struct repair_entry *list = all->found;
@@ -65,9 +92,11 @@ static void make_entries(struct repair_plans *all, struct repair_plan *p)
 			list[p->n++] = list[i];
 			continue;
 		}
-		for (int kind = 0; kind < DIFFERENCES; kind++)
-			list[p->n - 1].count[kind] += list[i].count[kind];
+		merge(&list[p->n - 1], &list[i]);
 	}
+	for (size_t i = 0; i < p->n; i++)
+		if (repair_entry_differences(&list[i]) == 0)
+			list[i].count[list[i].history_kind] = 1;
 	p->entries = list;
 	all->found = NULL;
 	all->nfound = all->capfound = 0;
@@ -151,6 +180,51 @@ static enum err take_row(void *arg, const struct row *r, struct error *e)
 	return OK;
 }
 
+/* A row that history has and neither side: any entry of the key has its text. */
+static enum err take_history_row(void *arg, const struct row *r, struct error *e)
+{
+	struct taking *t = arg;
+	struct repair_entry *x = repair_plan_find(t->plan, r->key);
+
+	if (x == NULL || x->text.n > 0 || !x->in_history)
+		return OK;
+	row_key_json(t->plan->subject, r, &t->scratch, &t->text);
+	x->text = arena_str(&t->plan->mem, buf_str(&t->text));
+	return keep_row(t, r, (size_t)(x - t->plan->entries), e);
+}
+
+static enum err take_from_history(struct taking *t, const struct sides *sides, struct error *e)
+{
+	const struct subject *s = t->plan->subject;
+	struct arena mem = {0};
+	struct buf sql;
+
+	buf_init(&sql, 8 << 20);
+	buf_puts(&sql, "SELECT ");
+	for (size_t c = 0; c < s->table->ncolumns; c++) {
+		sql_name(&sql, s->table->columns[c].name);
+		buf_puts(&sql, ", ");
+	}
+	buf_puts(&sql, "_exact FROM ");
+	sql_name(&sql, arena_fmt(&mem, "%.*s_history", STR_ARG(s->table->schema)));
+	buf_putc(&sql, '.');
+	sql_name(&sql, s->table->name);
+	buf_puts(&sql, " WHERE _op <> 'T'");
+	t->side = SIDE_REPLICA;
+	enum err rc = rows_read_sql(sides, s, buf_str(&sql), 0, take_history_row, t, e);
+	buf_free(&sql);
+	arena_free(&mem);
+	return rc;
+}
+
+static bool some_in_history_alone(const struct repair_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->entries[i].text.n == 0 && p->entries[i].in_history)
+			return true;
+	return false;
+}
+
 /* The source first: only where it has no row is one of the warehouse's kept. */
 static enum err take_rows(struct repair_plan *p, const struct sides *sides, struct error *e)
 {
@@ -163,6 +237,8 @@ static enum err take_rows(struct repair_plan *p, const struct sides *sides, stru
 		t.side = (enum side)side;
 		rc = rows_read(sides, p->subject, t.side, take_row, &t, e);
 	}
+	if (rc == OK && some_in_history_alone(p))
+		rc = take_from_history(&t, sides, e);
 	buf_free(&t.scratch);
 	buf_free(&t.text);
 	for (size_t i = 0; rc == OK && i < p->n; i++)
@@ -243,7 +319,10 @@ static enum err take_table(void *arg, const struct sides *sides, const struct su
 
 struct reconcile_visitor repair_plans_visitor(struct repair_plans *p)
 {
-	return (struct reconcile_visitor){.arg = p, .found = take_difference, .table = take_table};
+	return (struct reconcile_visitor){.arg = p,
+		.found = take_difference,
+		.in_history = take_history_difference,
+		.table = take_table};
 }
 
 void repair_plans_free(struct repair_plans *p)

@@ -14,6 +14,8 @@ struct repair_entry {
 	struct rowhash key;
 	struct str text; /* the key as JSON */
 	uint32_t count[DIFFERENCES];
+	bool in_history;      /* its newest entry there is wrong; the current row may be right */
+	uint8_t history_kind; /* enum difference */
 	uint32_t nsource, nreplica; /* rows under it at the cut */
 	struct digest replica;      /* of the warehouse's */
 	/* Filled by repair_write: what stands there now. */

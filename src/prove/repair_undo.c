@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "repair_check.h"
 #include "repair_write.h"
 
 /* One table of the repair, and how it is described where it is recorded. */
@@ -13,6 +14,7 @@ struct undoing {
 	struct str id, name;
 	struct repair_sql q;
 	const struct str *types; /* of q.columns, as the warehouse calls them */
+	bool bare; /* no row of the table was there before or after: only keys are known */
 	struct arena *mem;
 };
 
@@ -66,8 +68,8 @@ static enum err list_tables(struct warehouse *w, struct str id, const char *tabl
 		buf_puts(&sql, "))");
 	}
 	buf_puts(&sql,
-		" QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY key) = 1 "
-		"ORDER BY table_name");
+		" QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY before = '[]' "
+		"AND after = '[]', key) = 1 ORDER BY table_name");
 	if (rc == OK)
 		rc = warehouse_query(w, buf_str(&sql), take_tables, out, e);
 	buf_free(&sql);
@@ -116,7 +118,10 @@ static enum err read_names(struct undoing *u, const struct undo_table *t, struct
 	if (rc == OK)
 		rc = names_of(key, u->mem, &u->q.keys, &u->q.nkeys, e);
 	if (rc == OK)
-		rc = names_of(json_array_get(images, 0), u->mem, &u->q.columns, &u->q.ncolumns, e);
+		u->bare = json_array_size(images) == 0;
+	if (rc == OK)
+		rc = names_of(u->bare ? key : json_array_get(images, 0), u->mem, &u->q.columns,
+			&u->q.ncolumns, e);
 	json_decref(key);
 	json_decref(images);
 	return rc;
@@ -169,7 +174,7 @@ static enum err describe(struct undoing *u, const struct undo_table *t, struct e
 	sql_text(&sql, t->name);
 	enum err rc = warehouse_query(u->w, buf_str(&sql), take_columns, &d, e);
 	buf_free(&sql);
-	if (rc == OK && (d.found != u->q.ncolumns || d.others > 0))
+	if (rc == OK && (d.found != u->q.ncolumns || (d.others > 0 && !u->bare)))
 		rc = FAIL(e, ERR_USAGE,
 			"the table's columns are not those it had when it was repaired, so its rows "
 			"cannot be put back; run `sluice reconcile` and repair what differs");
@@ -192,13 +197,16 @@ static void put_of_repair(struct buf *out, const struct undoing *u)
 
 static void put_value(struct buf *out, struct str name, struct str type)
 {
-	buf_puts(out, "CAST(");
+	buf_puts(out, "CASE WHEN bare THEN TRY_CAST(");
 	repair_put_member(out, "j", name);
-	buf_putf(out, " AS %.*s) AS ", STR_ARG(type));
+	buf_putf(out, " AS %.*s) ELSE CAST(", STR_ARG(type));
+	repair_put_member(out, "j", name);
+	buf_putf(out, " AS %.*s) END AS ", STR_ARG(type));
 	sql_name(out, name);
 }
 
-/* The rows to be put back; where there are none, those that stand there, for their keys. */
+/* The rows to be put back; where there are none, those that stand there, for their keys. Where
+ * history alone was mended there may be neither: the key, as reports print it, stands for both. */
 static void put_rows(struct buf *out, const struct undoing *u)
 {
 	buf_puts(out,
@@ -221,9 +229,9 @@ static void put_rows(struct buf *out, const struct undoing *u)
 	buf_puts(out, ", ");
 	put_value(out, STR("_exact"), STR("JSON"));
 	buf_puts(out,
-		" FROM (SELECT n, before <> '[]' AS put_back, unnest(json_extract(CASE WHEN before "
-		"<> "
-		"'[]' THEN before ELSE after END, '$[*]')) AS j FROM undo_entries);");
+		" FROM (SELECT n, before <> '[]' AS put_back, before = '[]' AND after = '[]' AS "
+		"bare, unnest(json_extract(CASE WHEN before <> '[]' THEN before WHEN after <> '[]' "
+		"THEN after ELSE '[' || key || ']' END, '$[*]')) AS j FROM undo_entries);");
 }
 
 /* Those whose row is still what the repair wrote, and whose key nothing has changed since. */
@@ -299,6 +307,7 @@ static void make_script(void *arg, bool token_first, struct buf *out)
 	buf_puts(out, " AND key IN (SELECT key FROM " REPAIR_CHOSEN "); DROP TABLE ");
 	repair_put_stage(out, u->q.rows);
 	buf_puts(out, ";");
+	repair_put_doubt(out, u->id, u->name, clock_wall(u->env->clock));
 	if (!token_first)
 		repair_put_token(out, &u->q);
 }

@@ -63,6 +63,7 @@ struct reading {
 	const struct subject *subject;
 	enum side side;
 	row_fn *fn;
+	hashes_fn *hashes; /* or this, and no fn */
 	void *arg;
 	size_t nmore; /* columns of an answer after `_exact` */
 	const struct vec *more;
@@ -157,6 +158,82 @@ static enum err give_row(struct reading *r, size_t at, struct str exact, struct 
 	return r->fn(r->arg, &row, e);
 }
 
+/* Rows of one piece of which only hashes are wanted. */
+#define BLOCK 256
+
+struct block {
+	struct rowhash key[BLOCK], row[BLOCK];
+};
+
+/* Rows without notes, which are nearly all: columns to hashes with nothing in between. */
+static enum err hash_plain(
+	struct reading *r, struct block *b, size_t from, size_t n, struct error *e)
+{
+	const struct subject *s = r->subject;
+
+	TRY(canon_rows(r->cols, s->table->ncolumns, s->keys, s->nkeys, from, n, &r->scratch, b->row,
+		b->key, e));
+	return r->hashes(r->arg, b->key, b->row, n, e);
+}
+
+static enum err hash_noted(
+	struct reading *r, struct block *b, size_t at, struct str exact, struct error *e)
+{
+	struct row row = {.cols = r->cols, .at = at, .exact = exact};
+
+	TRY(hash_row(r, &row, e));
+	b->key[0] = row.key;
+	b->row[0] = row.hash;
+	return r->hashes(r->arg, b->key, b->row, 1, e);
+}
+
+/* Where the next row with notes stands, at most BLOCK rows ahead. */
+static size_t plain_until(const struct vec *exact, size_t from, size_t rows)
+{
+	size_t end = rows - from > BLOCK ? from + BLOCK : rows;
+
+	while (from < end && vec_is_null(exact, from))
+		from++;
+	return from;
+}
+
+static enum err hash_chunk(struct reading *r, const struct vec *exact, size_t rows, struct error *e)
+{
+	struct block b;
+
+	for (size_t at = 0; at < rows;) {
+		size_t end = plain_until(exact, at, rows);
+
+		if (end > at)
+			TRY(hash_plain(r, &b, at, end - at, e));
+		else
+			TRY(hash_noted(r, &b, end++, vec_text(exact, at), e));
+		at = end;
+	}
+	return OK;
+}
+
+static enum err hash_batch(struct reading *r, const struct batch *batch, struct error *e)
+{
+	struct block b;
+	size_t notes = 0;
+
+	for (size_t at = 0; at < batch->rows;) {
+		size_t next = notes < batch->nexact ? batch->exact[notes].row : batch->rows;
+		size_t n = next - at < BLOCK ? next - at : BLOCK;
+
+		if (n > 0) {
+			TRY(hash_plain(r, &b, at, n, e));
+			at += n;
+			continue;
+		}
+		buf_reset(&r->exact);
+		bool noted = batch_exact_json(batch, at, &notes, &r->exact);
+		TRY(hash_noted(r, &b, at++, noted ? buf_str(&r->exact) : STR_NONE, e));
+	}
+	return OK;
+}
+
 static enum err take_batch(void *arg, struct batch *b, struct error *e)
 {
 	struct reading *r = arg;
@@ -164,6 +241,8 @@ static enum err take_batch(void *arg, struct batch *b, struct error *e)
 
 	TRY(env_check(r->sides->env, e));
 	reading_take(r, b->cols);
+	if (r->hashes != NULL)
+		return hash_batch(r, b, e);
 	for (size_t i = 0; i < b->rows; i++) {
 		buf_reset(&r->exact);
 		bool noted = batch_exact_json(b, i, &notes, &r->exact);
@@ -184,6 +263,8 @@ static enum err take_chunk(void *arg, const struct chunk *c, struct error *e)
 			ncols);
 	reading_take(r, c->cols);
 	r->more = c->cols + ncols + 1;
+	if (r->hashes != NULL)
+		return hash_chunk(r, &c->cols[ncols], c->rows, e);
 	for (size_t i = 0; i < c->rows; i++)
 		TRY(give_row(r, i, vec_text(&c->cols[ncols], i), e));
 	return OK;
@@ -191,8 +272,8 @@ static enum err take_chunk(void *arg, const struct chunk *c, struct error *e)
 
 static enum err read_source(struct reading *r, struct error *e)
 {
-	return pg_copy_out(r->sides->source, r->subject->table, STR_NONE, r->sides->batch_rows,
-		take_batch, r, e);
+	return pg_copy_out(r->sides->source, r->subject->table, r->subject->where[SIDE_SOURCE],
+		r->sides->batch_rows, take_batch, r, e);
 }
 
 static enum err read_replica(struct reading *r, struct error *e)
@@ -203,7 +284,8 @@ static enum err read_replica(struct reading *r, struct error *e)
 	if (!r->subject->in_replica)
 		return OK;
 	buf_init(&sql, 4 << 20);
-	enum err rc = warehouse_select_at(s->replica, r->subject->table, s->cut, STR_NONE, &sql, e);
+	enum err rc = warehouse_select_at(
+		s->replica, r->subject->table, s->cut, r->subject->where[SIDE_REPLICA], &sql, e);
 	if (rc == OK)
 		rc = warehouse_query(s->replica, buf_str(&sql), take_chunk, r, e);
 	buf_free(&sql);
@@ -248,6 +330,23 @@ enum err rows_read_sql(const struct sides *s, const struct subject *subject, str
 	enum err rc = warehouse_query(s->replica, sql, take_chunk, &r, e);
 	reading_close(&r);
 	return unreadable(rc, subject, SIDE_REPLICA, e);
+}
+
+enum err rows_hash(const struct sides *s, const struct subject *subject, enum side side,
+	const struct buf *sql, hashes_fn *fn, void *arg, struct error *e)
+{
+	struct reading r = {.sides = s, .subject = subject, .side = side, .hashes = fn, .arg = arg};
+	enum err rc;
+
+	reading_open(&r);
+	if (side == SIDE_SOURCE)
+		rc = read_source(&r, e);
+	else if (sql == NULL)
+		rc = read_replica(&r, e);
+	else
+		rc = warehouse_query(s->replica, buf_str(sql), take_chunk, &r, e);
+	reading_close(&r);
+	return unreadable(rc, subject, side, e);
 }
 
 enum err row_key_hash(const struct subject *subject, const struct vec *cols, size_t at,

@@ -36,8 +36,9 @@ struct subject {
 	size_t nkeys;             /* all columns where the table has no key */
 	const uint16_t *keys;
 	const char *const *key_names;
-	bool key_in_exact; /* a key's value may stand in _exact, by its type */
-	bool in_replica;   /* false: the replica has no such table, and so no rows */
+	bool key_in_exact;       /* a key's value may stand in _exact, by its type */
+	bool in_replica;         /* false: the replica has no such table, and so no rows */
+	struct str where[SIDES]; /* conditions that pick the same rows on both sides; empty: all */
 };
 
 /* Fills *out but for in_replica; everything lives in mem, the table is borrowed. */
@@ -58,6 +59,10 @@ struct row {
 
 typedef enum err row_fn(void *arg, const struct row *r, struct error *e);
 
+/* The hashes of `n` rows, in the order in which they were read. */
+typedef enum err hashes_fn(void *arg, const struct rowhash *keys, const struct rowhash *rows,
+	size_t n, struct error *e);
+
 /* Hands over every row of the side. A side that cannot be read is ERR_UNAVAILABLE, whatever the
  * reason: nothing is known of its rows then. ERR_INTERRUPTED and ERR_BUG stay what they are. */
 enum err rows_read(const struct sides *s, const struct subject *subject, enum side side, row_fn *fn,
@@ -69,6 +74,11 @@ enum err rows_read(const struct sides *s, const struct subject *subject, enum si
  */
 enum err rows_read_sql(const struct sides *s, const struct subject *subject, struct str sql,
 	size_t nmore, row_fn *fn, void *arg, struct error *e) MUST_CHECK;
+
+/* The same with nothing but the hashes handed over, many at a time; sql NULL: as rows_read(). The
+ * source takes no sql. */
+enum err rows_hash(const struct sides *s, const struct subject *subject, enum side side,
+	const struct buf *sql, hashes_fn *fn, void *arg, struct error *e) MUST_CHECK;
 
 /* The hash of the key of values that stand in the table's columns. `exact` may be empty. */
 enum err row_key_hash(const struct subject *subject, const struct vec *cols, size_t at,

@@ -404,6 +404,18 @@ static enum err take_lines(struct lines *l, struct window_info *w, struct error 
 	return take_last(l, w, e);
 }
 
+enum err window_manifest_parse(
+	const char *path, struct str text, struct window_info *out, struct error *e)
+{
+	struct lines l = {.path = path, .text = text, .rest = text};
+
+	*out = (struct window_info){.name = STR_NONE};
+	enum err rc = take_lines(&l, out, e);
+	if (rc != OK)
+		window_info_free(out);
+	return rc;
+}
+
 enum err window_read(const char *dir, struct window_info *out, struct error *e)
 {
 	char path[WINDOW_PATH];
@@ -418,11 +430,8 @@ enum err window_read(const char *dir, struct window_info *out, struct error *e)
 		return FAIL(e, ERR_CHECK, "%s: missing from byte 0 on; " REMEDY, path);
 	buf_init(&text, BUF_MAX_DEFAULT);
 	enum err rc = file_read(path, &text, e);
-	struct lines l = {.path = path, .text = buf_str(&text), .rest = buf_str(&text)};
 	if (rc == OK)
-		rc = take_lines(&l, out, e);
+		rc = window_manifest_parse(path, buf_str(&text), out, e);
 	buf_free(&text);
-	if (rc != OK)
-		window_info_free(out);
 	return rc;
 }

@@ -14,6 +14,7 @@
 #include "window_frames.h"
 #include "window_manifest.h"
 #include "window_state.h"
+#include "table_hold.h"
 
 struct recording {
 	const struct window_record_options *o;
@@ -150,6 +151,7 @@ static enum err take_mark(struct recording *r, const char *what, const struct wi
 static enum err describe(struct recording *r, struct window_table *t, bool *ours, struct error *e)
 {
 	struct replicate_snapshot s;
+	struct table_hold hold;
 
 	TRY(replicate_snapshot(r->warehouse, t->schema, t->name, &r->w->mem, &s, e));
 	TRY(take_mark(r, "shape", t, &t->shape, e));
@@ -161,6 +163,12 @@ static enum err describe(struct recording *r, struct window_table *t, bool *ours
 		return FAIL(e, ERR_UNAVAILABLE,
 			"recording a window: the first copy of %.*s.%.*s is still under way; record "
 			"when `sluice status` says that it is done",
+			STR_ARG(t->schema), STR_ARG(t->name));
+	TRY(table_hold_read(r->warehouse, t->schema, t->name, &hold, e));
+	if (table_hold_is(&hold))
+		return FAIL(e, ERR_UNAVAILABLE,
+			"recording a window: %.*s.%.*s is paused or catching up, so its changes are "
+			"missing; record when `sluice status` does not show it as held any more",
 			STR_ARG(t->schema), STR_ARG(t->name));
 	t->relid = s.relid;
 	t->copied = s.cut.at;

@@ -1,9 +1,12 @@
 #include "apply.h"
 
+#include "catalog_watch.h"
+#include "catch_up.h"
 #include "snapshot.h"
 
 #define WAIT_US     INT64_C(100000)  /* how soon a stop is seen */
 #define POSITION_US INT64_C(1000000) /* between two positions without rows */
+#define TURN        65536            /* records handled before others have their turn */
 
 enum err apply_open(struct apply *a, struct replicate *r, struct error *e)
 {
@@ -13,14 +16,30 @@ enum err apply_open(struct apply *a, struct replicate *r, struct error *e)
 		return FAIL(e, ERR_BUG, "applying: the warehouse has no position");
 	a->whole = a->done;
 	a->decoder = pgoutput_new();
+	/* Nothing is collected yet. */
+	a->obeyed = snapshot_generation(r->snapshots);
+	snapshot_obeyed(r->snapshots, a->obeyed);
 	return journal_reader_open(&a->reader, r->o->journal, r->journal, a->done.at, e);
+}
+
+enum err apply_open_apart(struct apply *a, struct replicate *r, const struct apply_apart *apart,
+	const struct replicate_position *from, struct error *e)
+{
+	*a = (struct apply){.r = r, .apart = apart, .done = *from, .whole = *from};
+	a->decoder = pgoutput_new();
+	a->position_us = clock_mono(r->env.clock);
+	return journal_reader_open(&a->reader, r->o->journal, r->journal, from->at, e);
 }
 
 void apply_close(struct apply *a)
 {
+	warehouse_tx_abandon(a->part);
+	if (a->r != NULL && a->apart == NULL)
+		snapshot_release(a->r->snapshots);
 	journal_reader_close(a->reader);
 	pgoutput_free(a->decoder);
 	relations_free(&a->relations);
+	pg_close(a->asks);
 	arena_free(&a->mem);
 	*a = (struct apply){0};
 }
@@ -44,32 +63,64 @@ enum err apply_step(struct apply *a, struct error *e)
 {
 	struct journal_record rec;
 	bool got = true;
+	lsn before = a->done.at;
 
-	while (got && !atomic_load(&a->r->stop)) {
+	/* Inside a transaction there is no turn for others. */
+	for (size_t n = 1; got && !atomic_load(&a->r->stop); n++) {
 		TRY(journal_reader_next(a->reader, &rec, &got, e));
-		if (got)
-			TRY(apply_record(a, &rec, e));
+		enum err rc = got ? apply_record(a, &rec, e) : OK;
+		if (rc != OK && a->again)
+			rc = apply_anew(a, e);
+		if (rc != OK)
+			return rc;
+		if (!a->tx.open && (a->done.at.v != before.v || n >= TURN))
+			break;
 	}
 	if (!a->tx.open && worth_writing(a))
 		return apply_flush(a, e);
-	if (!atomic_load(&a->r->stop))
+	if (!got && !a->hurry && !atomic_load(&a->r->stop))
 		(void)journal_reader_wait(a->reader, WAIT_US);
 	return OK;
 }
 
-/* Tables that have come to the publication are copied without waiting for a change of theirs. */
-static enum err refresh(struct apply *a, struct error *e)
+/* What the copies ask for holds once nothing that was collected before is left. */
+static enum err obey(struct apply *a, struct error *e)
 {
-	if (a->tx.open || !atomic_exchange(&a->r->refresh, false))
+	unsigned generation = snapshot_generation(a->r->snapshots);
+
+	if (a->tx.open || generation == a->obeyed)
 		return OK;
 	TRY(apply_flush(a, e));
-	return snapshot_all(a->r, e);
+	a->obeyed = generation;
+	snapshot_obeyed(a->r->snapshots, generation);
+	return OK;
+}
+
+/* What others want between two transactions: nothing is collected then. */
+static enum err serve(struct apply *a, struct error *e)
+{
+	if (!engine_is_asked(a->r))
+		return OK;
+	TRY(apply_flush(a, e));
+	engine_serve(a->r);
+	return OK;
+}
+
+static enum err between(struct apply *a, struct catch_up *c, struct error *e)
+{
+	TRY(obey(a, e));
+	if (a->tx.open)
+		return OK;
+	TRY(catalog_watch(a, e));
+	TRY(serve(a, e));
+	return catch_up_step(c, a, e);
 }
 
 static enum err run(struct replicate *r, bool *went_well, struct error *e)
 {
 	struct apply a = {0};
-	enum err rc = snapshot_all(r, e);
+	struct catch_up c = {0};
+	enum err rc = snapshot_position(r, e);
 
 	if (rc == OK)
 		rc = apply_open(&a, r, e);
@@ -83,9 +134,10 @@ static enum err run(struct replicate *r, bool *went_well, struct error *e)
 		lsn before = a.done.at;
 		rc = apply_step(&a, e);
 		if (rc == OK)
-			rc = refresh(&a, e);
+			rc = between(&a, &c, e);
 		*went_well |= a.done.at.v > before.v;
 	}
+	catch_up_close(&c);
 	apply_close(&a);
 	return rc;
 }
@@ -98,11 +150,14 @@ enum err apply_thread(void *arg, struct error *e)
 
 	while (!atomic_load(&r->stop)) {
 		bool went_well = false;
+		lsn whole = r->never_in_parts;
 		rc = run(r, &went_well, e);
 		if (went_well)
 			tries = 0;
+		/* Refused in parts, to be written whole now: the failure has taught something. */
+		bool learnt = rc == ERR_INPUT && r->never_in_parts.v != whole.v;
 		/* Whatever it is, capture goes on: what is in the journal lets the source go. */
-		if (rc == OK || !r->forever)
+		if (rc == OK || (!r->forever && !learnt))
 			break;
 		tries++;
 		log_warn(r->env.log, "apply", "changes could not be applied; trying again",

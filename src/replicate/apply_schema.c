@@ -1,9 +1,12 @@
 /* Schema changes in the order in which the stream brings them. */
 #include "apply.h"
 
+#include "align.h"
+#include "apply_record.h"
 #include "backfill.h"
 #include "marks.h"
 #include "mem.h"
+#include "refill.h"
 #include "replay.h"
 #include "shape.h"
 #include "source.h"
@@ -20,38 +23,7 @@ static void set_live(struct relation *rel, const struct table *t)
 	arena_free(&rel->live_mem);
 	rel->live_mem = mem;
 	rel->live = live;
-}
-
-/* One row for each change; running again after a crash adds none. */
-static enum err record_change(
-	struct apply *a, const struct relation *rel, struct str what, struct error *e)
-{
-	struct arena mem = {0};
-	struct buf sql;
-	char at[LSN_TEXT], now[CLOCK_TEXT];
-	struct str name = table_full_name(rel->said, &mem);
-
-	buf_init(&sql, 1 << 24);
-	lsn_format(a->tx.commit, at);
-	clock_format(clock_wall(a->r->env.clock), now, sizeof(now));
-	buf_puts(&sql, "INSERT INTO ops.schema_changes (table_name, lsn, seen_at, change) SELECT ");
-	sql_text(&sql, name);
-	buf_putf(&sql, ", '%s', CAST('%s' AS TIMESTAMPTZ), ", at, now);
-	sql_text(&sql, what);
-	buf_puts(&sql, " WHERE NOT EXISTS (SELECT 1 FROM ops.schema_changes WHERE table_name = ");
-	sql_text(&sql, name);
-	buf_putf(&sql, " AND lsn = '%s' AND change = ", at);
-	sql_text(&sql, what);
-	buf_putc(&sql, ')');
-	enum err rc = warehouse_script(a->r->w, buf_str(&sql), e);
-	if (rc == OK)
-		log_info(a->r->env.log, "apply", "a table has changed its shape",
-			F_STR("table", name), F_STR("change", what), F_CSTR("lsn", at));
-	else
-		error_wrap(e, "recording a change of the table %.*s", STR_ARG(name));
-	buf_free(&sql);
-	arena_free(&mem);
-	return rc;
+	rel->front = live->ncolumns;
 }
 
 /* What the rows that stand there have in the added columns. Where it cannot be had, that is said:
@@ -60,7 +32,14 @@ static enum err fill(
 	struct apply *a, const struct relation *rel, struct backfill *fill, struct error *e)
 {
 	struct error why = {.kind = OK};
-	enum err rc = backfill_current(a, fill, &why);
+	struct refill again = {.table = rel->said,
+		.columns = fill->again,
+		.added = fill->added,
+		.n = fill->nagain};
+	enum err rc = backfill_rows(a, fill, &why);
+
+	if (rc == OK && fill->nagain > 0)
+		rc = refill_run(a, &again, &why);
 
 	if (rc == ERR_UNAVAILABLE || rc == ERR_INTERRUPTED) {
 		*e = why;
@@ -69,15 +48,15 @@ static enum err fill(
 	if (rc == OK && fill->unknown.n == 0)
 		return OK;
 	struct str text = rc != OK
-		? arena_fmt(&fill->mem, "defaults of added columns not filled in: %s", why.text)
+		? arena_fmt(&fill->mem, "values of earlier rows not filled in: %s", why.text)
 		: arena_fmt(&fill->mem, "values of earlier rows not known in %.*s",
 			  STR_ARG(fill->unknown));
 	struct str name = table_full_name(rel->said, &fill->mem);
 	log_warn(a->r->env.log, "apply",
-		"rows that stood in the table before a column was added may lack their values in it; "
+		"rows that stood in the table before it was changed may lack their values; "
 		"run sluice reconcile, and sluice table resync where it finds a difference",
 		F_STR("table", name), F_STR("change", text));
-	return record_change(a, rel, text, e);
+	return apply_record_change(a, rel->said, text, e);
 }
 
 /* The shape is noted last: until then a crash begins all of it anew. */
@@ -85,17 +64,44 @@ static enum err ensure(struct apply *a, const struct relation *rel, const struct
 	struct backfill *filling, struct error *e)
 {
 	struct arena mem = {0};
-	enum err rc = warehouse_ensure_table(a->r->w, t, e);
+	enum err rc = apply_ensure_table(a, t, e);
 
 	if (rc == OK && filling != NULL)
 		rc = fill(a, rel, filling, e);
 	if (rc == OK) {
 		struct mark mark = {.name = mark_name(&mem, "shape", t->schema, t->name),
 			.value = mark_shape(&mem, t)};
-		rc = marks_put(a->r->w, &mark, 1, e);
+		rc = apply_mark(a, &mark, e);
 	}
 	arena_free(&mem);
 	return rc;
+}
+
+static void forget_names(struct table *t)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		t->columns[i].was = STR_NONE;
+		t->columns[i].anew = false;
+	}
+}
+
+/* The rows that are collected are those of the renamed columns. */
+static void rename_live(struct relation *rel)
+{
+	for (size_t i = 0; i < rel->live->ncolumns; i++)
+		rel->live->columns[i].was = rel->live->columns[i].name;
+	for (size_t k = 0; k < rel->said->ncolumns; k++) {
+		const struct column *now = &rel->said->columns[k];
+		for (size_t i = 0; now->was.n > 0 && i < rel->front; i++)
+			if (str_eq(rel->live->columns[i].was, now->was))
+				rel->live->columns[i].name = arena_str(&rel->live_mem, now->name);
+		/* What a new column of the name replaces is only kept for these rows. */
+		for (size_t i = 0; now->anew && i < rel->front; i++)
+			if (str_eq(rel->live->columns[i].was, now->name))
+				rel->live->columns[i].name = arena_fmt(
+					&rel->live_mem, "%.*s__was", STR_ARG(now->name));
+	}
+	forget_names(rel->live);
 }
 
 /*
@@ -107,10 +113,13 @@ static enum err widen(
 	struct apply *a, struct relation *rel, struct backfill *filling, struct error *e)
 {
 	struct arena mem = {0};
+	rename_live(rel);
 	struct table *both = shape_union(rel->live, rel->said, &mem);
 	struct batch *new = batch_new(both);
 	enum err rc = ensure(a, rel, both, filling, e);
 
+	forget_names(both);
+	forget_names(rel->said);
 	if (rc == OK)
 		rc = shape_move_rows(rel->batch, new, e);
 	if (rc == OK)
@@ -125,6 +134,7 @@ static enum err widen(
 	rel->batch = new;
 	rel->live = both;
 	rel->live_mem = mem;
+	rel->front = rel->said->ncolumns;
 	rel->wide = both->ncolumns != rel->said->ncolumns;
 	return OK;
 }
@@ -158,28 +168,116 @@ static enum err reshape(
 	if (a->tx.seq == 0)
 		TRY(apply_flush(a, e));
 	TRY(ensure(a, rel, rel->said, filling, e));
+	forget_names(rel->said);
 	set_live(rel, rel->said);
 	return OK;
+}
+
+#define ASK_AGAIN_US INT64_C(30000000) /* a source that is away is left alone for so long */
+
+/* What the catalog says of the columns by now; nothing when there is no source to ask. */
+static enum err ask_columns(struct apply *a, const struct relation *rel, struct arena *mem,
+	struct attributes *out, struct error *e)
+{
+	enum err rc = OK;
+
+	*out = (struct attributes){.n = 0};
+	if (a->r->replay != NULL)
+		return OK;
+	if (a->asks == NULL)
+		rc = source_open(&a->asks, a->r->o, &a->r->env, false, e);
+	if (rc == OK)
+		rc = attributes_ask(a->asks, rel->relid, mem, out, e);
+	if (rc != OK) {
+		pg_close(a->asks);
+		a->asks = NULL;
+	}
+	return rc;
+}
+
+/* A column that was dropped and added again, with its name and type, is another one. What the
+ * journal has is applied also while the source is away: then this cannot be known. */
+static enum err looks_alike(struct apply *a, const struct relation *rel, const struct table *known,
+	bool *alike, struct error *e)
+{
+	struct error why = {.kind = OK};
+	struct arena mem = {0};
+	struct attributes now;
+
+	*alike = true;
+	if (a->r->replay != NULL || clock_mono(a->r->env.clock) < a->asks_again_us)
+		return OK;
+	enum err rc = ask_columns(a, rel, &mem, &now, &why);
+	if (rc == OK)
+		*alike = attributes_agree(&now, known);
+	arena_free(&mem);
+	if (rc == OK || rc == ERR_INTERRUPTED) {
+		*e = why;
+		return rc;
+	}
+	a->asks_again_us = clock_mono(a->r->env.clock) + ASK_AGAIN_US;
+	log_debug(a->r->env.log, "apply", "the catalog could not be asked",
+		F_CSTR("reason", why.text));
+	return OK;
+}
+
+static bool is_gone(const struct table *said, const int *from, int column)
+{
+	for (size_t i = 0; i < said->ncolumns; i++)
+		if (from[i] == column)
+			return false;
+	return column >= 0;
+}
+
+/* What the warehouse is to do about names. */
+static void name_columns(
+	struct table *said, const struct table *before, const int *from, struct arena *mem)
+{
+	for (size_t i = 0; i < said->ncolumns; i++) {
+		struct column *c = &said->columns[i];
+		const struct column *was = from[i] >= 0 ? &before->columns[from[i]] : NULL;
+		if (was != NULL && !str_eq(was->name, c->name))
+			c->was = arena_str(mem, was->name);
+		c->anew = was == NULL && is_gone(said, from, table_column(before, c->name));
+	}
+}
+
+/* Makes the warehouse follow from `before`; see align.h for what is what. */
+static enum err follow(struct apply *a, struct relation *rel, const struct table *before,
+	struct arena *mem, struct error *e)
+{
+	struct table *said = rel->said;
+	struct backfill filling;
+	struct attributes asked;
+	int *from = arena_array(mem, said->ncolumns + 1, sizeof(*from));
+
+	TRY(ask_columns(a, rel, mem, &asked, e));
+	align_columns(before, said, &asked, from);
+	name_columns(said, before, from, mem);
+	TRY(apply_record_change(a, said, shape_describe(before, said, from, mem), e));
+	TRY(backfill_plan(a, said, before, from, &asked, &filling, e));
+	bool collected = a->rows > 0 && a->tx.seq > 0 && rel->batch != NULL && rel->batch->rows > 0;
+	enum err rc = collected ? widen(a, rel, &filling, e) : reshape(a, rel, &filling, e);
+	backfill_free(&filling);
+	return rc;
 }
 
 static enum err change_shape(
 	struct apply *a, struct relation *rel, const struct table *before, struct error *e)
 {
 	struct arena mem = {0};
-	enum err rc = OK;
+	struct table front;
 
-	if (before != NULL)
-		rc = record_change(a, rel, shape_describe(before, rel->said, &mem), e);
+	TRY(apply_reshape_in_parts(a, rel, e));
+	if (before == NULL)
+		return reshape(a, rel, NULL, e);
+	/* What is only kept for rows of before has gone already. */
+	front = *before;
+	if (before == rel->live)
+		front.ncolumns = rel->front;
+	enum err rc = follow(a, rel, &front, &mem, e);
+	forget_names(rel->said);
 	arena_free(&mem);
-	if (rc != OK)
-		return rc;
-	struct backfill filling;
-	TRY(backfill_ask(a, rel->said, before, &filling, e));
-	if (a->rows > 0 && a->tx.seq > 0 && rel->batch != NULL && rel->batch->rows > 0)
-		rc = widen(a, rel, &filling, e);
-	else
-		rc = reshape(a, rel, &filling, e);
-	backfill_free(&filling);
 	return rc;
 }
 
@@ -290,12 +388,15 @@ static enum err complete_keys(
 	struct table *asked = NULL;
 	enum err rc = OK;
 
-	if (rel->said->identity != IDENTITY_FULL || before == NULL)
+	if (rel->said->identity != IDENTITY_FULL)
+		return OK;
+	/* Rows that are counted can go on being counted whatever key they get. */
+	if (before != NULL && table_is_bag(before))
 		return OK;
 	rc = ask_source(a, rel, &mem, &asked, e);
 	if (rc == OK && asked != NULL && asked->nkeys > 0)
 		take_keys(rel, asked);
-	else if (rc == OK && a->r->replay != NULL)
+	else if (rc == OK && a->r->replay != NULL && before != NULL)
 		take_keys(rel, before);
 	arena_free(&mem);
 	return rc;
@@ -325,10 +426,22 @@ static void warn_of_lost_key(
 	arena_free(&mem);
 }
 
+static bool same_shape(const struct table *a, const struct table *b)
+{
+	return table_same_shape(a, b) && table_is_bag(a) == table_is_bag(b);
+}
+
+static void take_numbers(struct table *said, const struct table *known)
+{
+	for (size_t i = 0; i < said->ncolumns; i++)
+		said->columns[i].attnum = known->columns[i].attnum;
+}
+
 enum err apply_adapt(struct apply *a, struct relation *rel, struct error *e)
 {
 	struct arena mem = {0};
 	const struct table *before = NULL;
+	bool alike;
 	enum err rc = known_shape(a, rel, &mem, &before, e);
 
 	if (rc == OK)
@@ -339,7 +452,13 @@ enum err apply_adapt(struct apply *a, struct relation *rel, struct error *e)
 		goto out;
 	if (rel->live != NULL && still_wide(rel))
 		goto out;
-	if (before != NULL && !rel->wide && table_same_shape(before, rel->said)) {
+	alike = before != NULL && !rel->wide && same_shape(before, rel->said);
+	if (alike)
+		rc = looks_alike(a, rel, before, &alike, e);
+	if (rc != OK)
+		goto out;
+	if (alike) {
+		take_numbers(rel->said, before);
 		if (rel->live == NULL)
 			set_live(rel, rel->said);
 	} else {

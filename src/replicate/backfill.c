@@ -1,9 +1,7 @@
 #include "backfill.h"
 
-#include <stdio.h>
-
+#include "guard.h"
 #include "pg_value.h"
-#include "source.h"
 
 void backfill_free(struct backfill *b)
 {
@@ -12,97 +10,90 @@ void backfill_free(struct backfill *b)
 	*b = (struct backfill){.value = NULL};
 }
 
-static bool is_new(const struct table *before, struct str column)
+/* ---- what is to be done ---- */
+
+static void add_again(struct backfill *b, size_t column, bool added)
 {
-	return table_column(before, column) < 0;
+	b->again[b->nagain] = (uint16_t)column;
+	b->added[b->nagain++] = added;
 }
 
-static bool any_new(const struct table *now, const struct table *before)
+/* A value of the catalog in the form in which it may be kept. */
+static struct str guarded(struct apply *a, const struct table *t, const struct column *c,
+	struct str value, struct arena *mem)
 {
-	for (size_t i = 0; i < now->ncolumns; i++)
-		if (is_new(before, now->columns[i].name))
-			return true;
-	return false;
+	const struct guard_table *rules = guard_find(a->r->o->guard, t->schema, t->name);
+	const struct guard_column *rule = rules != NULL ? guard_find_column(rules, c->name) : NULL;
+	struct buf kept;
+
+	if (rule == NULL)
+		return arena_str(mem, value);
+	buf_init(&kept, BUF_MAX_DEFAULT);
+	guard_value(rule, value, &kept);
+	struct str s = arena_str(mem, buf_str(&kept));
+	buf_free(&kept);
+	return s;
 }
 
-enum cell { CELL_NAME, CELL_VALUE, CELL_FILLED };
-
-static enum err ask(
-	struct apply *a, const struct table *t, struct arena *mem, PGresult **out, struct error *e)
+static enum err plan_new(struct apply *a, struct backfill *b, const struct table *now, size_t i,
+	const struct attribute *at, struct buf *unknown, struct error *e)
 {
-	/* filled: rows that stood there may have got a value each, by a rewrite of the table. */
-	static const char sql[] =
-		"SELECT attname, (attmissingval::text::text[])[1], NOT atthasmissing AND "
-		"(atthasdef OR attnotnull OR attidentity <> '') FROM pg_catalog.pg_attribute "
-		"WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped";
-	struct pg *c = NULL;
-	char relid[16];
-	const char *params[] = {relid};
+	struct str name = now->columns[i].name;
 
-	snprintf(relid, sizeof(relid), "%u", t->relid);
-	enum err rc = source_open(&c, a->r->o, &a->r->env, false, e);
-	if (rc == OK)
-		rc = pg_query(c, sql, 1, params, "asking for the default of an added column", mem,
-			out, e);
-	pg_close(c);
-	return rc;
-}
-
-static int find_row(const PGresult *r, struct str column)
-{
-	for (int row = 0; row < PQntuples(r); row++)
-		if (str_eq(pg_cell_str(r, row, CELL_NAME), column))
-			return row;
-	return -1;
-}
-
-static enum err take(struct backfill *b, const PGresult *r, const struct table *now,
-	const struct table *before, struct buf *unknown, struct error *e)
-{
-	for (size_t i = 0; i < now->ncolumns; i++) {
-		struct str name = now->columns[i].name;
-		int row = is_new(before, name) ? find_row(r, name) : -1;
-		if (!is_new(before, name))
-			continue;
-		if (row < 0 || pg_cell_bool(r, row, CELL_FILLED)) {
-			buf_putf(unknown, "%s%.*s", unknown->n > 0 ? ", " : "", STR_ARG(name));
-			continue;
-		}
-		if (pg_cell(r, row, CELL_VALUE) == NULL)
-			continue;
-		if (b->value == NULL) {
-			b->value = batch_new(now);
-			(void)batch_add(b->value);
-		}
-		/* The text must live as long as the batch. */
-		struct str text = arena_str(&b->value->mem, pg_cell_str(r, row, CELL_VALUE));
-		TRY(pg_value_text(b->value, 0, i, text, e));
+	/* It has gone again, and its values with it. */
+	if (at != NULL && !at->live)
+		return OK;
+	if (at == NULL) {
+		buf_putf(unknown, "%s%.*s", unknown->n > 0 ? ", " : "", STR_ARG(name));
+		return OK;
 	}
-	return OK;
+	if (at->filled)
+		add_again(b, i, true);
+	if (at->filled || !at->has_value || at->value_null)
+		return OK;
+	if (b->value == NULL) {
+		b->value = batch_new(now);
+		(void)batch_add(b->value);
+	}
+	/* The text must live as long as the batch. */
+	struct str text = guarded(a, now, &now->columns[i], at->value, &b->value->mem);
+	return pg_value_text(b->value, 0, i, text, e);
 }
 
-enum err backfill_ask(struct apply *a, const struct table *now, const struct table *before,
-	struct backfill *out, struct error *e)
+static bool is_retyped(const struct column *was, const struct column *is)
 {
-	struct arena mem = {0};
+	return was->pg_type != is->pg_type || was->pg_modifier != is->pg_modifier;
+}
+
+enum err backfill_plan(struct apply *a, const struct table *now, const struct table *before,
+	const int *from, const struct attributes *asked, struct backfill *out, struct error *e)
+{
 	struct buf unknown;
-	PGresult *r = NULL;
+	enum err rc = OK;
 
 	*out = (struct backfill){.value = NULL};
 	/* A replay has no source to ask: its rows keep NULL, as their history has it. */
-	if (a->r->replay != NULL || before == NULL || !any_new(now, before))
+	if (a->r->replay != NULL || before == NULL)
 		return OK;
+	out->again = arena_array(&out->mem, now->ncolumns + 1, sizeof(*out->again));
+	out->added = arena_array(&out->mem, now->ncolumns + 1, sizeof(*out->added));
 	buf_init(&unknown, 1 << 20);
-	enum err rc = ask(a, now, &mem, &r, e);
-	if (rc == OK)
-		rc = take(out, r, now, before, &unknown, e);
+	for (size_t i = 0; rc == OK && i < now->ncolumns; i++) {
+		const struct column *c = &now->columns[i];
+		if (from[i] < 0)
+			rc = plan_new(
+				a, out, now, i, attributes_find(asked, c->attnum), &unknown, e);
+		else if (is_retyped(&before->columns[from[i]], c))
+			add_again(out, i, false);
+	}
 	out->unknown = arena_str(&out->mem, buf_str(&unknown));
 	buf_free(&unknown);
-	arena_free(&mem);
 	if (rc != OK)
 		backfill_free(out);
 	return rc;
 }
+
+/* ---- a value that all rows have in common ---- */
 
 static void put_value(struct buf *sql, const struct vec *v)
 {
@@ -135,32 +126,45 @@ static void put_exact(struct buf *sql, const struct batch *value, bool first)
 	buf_free(&json);
 }
 
-enum err backfill_current(struct apply *a, const struct backfill *b, struct error *e)
+static void put_update(struct buf *sql, const struct backfill *b, struct str schema)
 {
-	struct buf sql;
+	const struct table *t = b->value->table;
 	bool first = true;
 
-	if (b->value == NULL)
-		return OK;
-	const struct table *t = b->value->table;
-	buf_init(&sql, BUF_MAX_DEFAULT);
-	buf_puts(&sql, "UPDATE ");
-	sql_name(&sql, t->schema);
-	buf_putc(&sql, '.');
-	sql_name(&sql, t->name);
-	buf_puts(&sql, " SET ");
+	buf_puts(sql, "UPDATE ");
+	sql_name(sql, schema);
+	buf_putc(sql, '.');
+	sql_name(sql, t->name);
+	buf_puts(sql, " SET ");
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		if (vec_is_null(&b->value->cols[i], 0))
 			continue;
-		buf_puts(&sql, first ? "" : ", ");
-		sql_name(&sql, t->columns[i].name);
-		buf_puts(&sql, " = ");
-		put_value(&sql, &b->value->cols[i]);
+		buf_puts(sql, first ? "" : ", ");
+		sql_name(sql, t->columns[i].name);
+		buf_puts(sql, " = ");
+		put_value(sql, &b->value->cols[i]);
 		first = false;
 	}
-	put_exact(&sql, b->value, first);
-	enum err rc = warehouse_script(a->r->w, buf_str(&sql), e);
+	put_exact(sql, b->value, first);
+}
+
+enum err backfill_rows(struct apply *a, const struct backfill *b, struct error *e)
+{
+	struct arena mem = {0};
+	struct buf sql;
+
+	if (b->value == NULL)
+		return OK;
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	put_update(&sql, b, b->value->table->schema);
+	buf_puts(&sql, "; ");
+	/* Versions of before are asked for as well: what a row was at a cut it was with the value.
+	 */
+	put_update(&sql, b, arena_fmt(&mem, "%.*s_history", STR_ARG(b->value->table->schema)));
+	buf_puts(&sql, " WHERE _op NOT IN ('D', 'T')");
+	enum err rc = apply_script(a, buf_str(&sql), e);
 	buf_free(&sql);
+	arena_free(&mem);
 	return rc;
 }
 

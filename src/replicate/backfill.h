@@ -5,20 +5,27 @@
 #ifndef SLUICE_BACKFILL_H
 #define SLUICE_BACKFILL_H
 
+#include "align.h"
 #include "apply.h"
 
 struct backfill {
 	struct arena mem;
 	struct batch *value; /* one row: the values; NULL: there are none */
 	struct str unknown;  /* columns whose values cannot be had, "a, b"; may be empty */
+	/* Columns of which every row may have got a value of its own: see refill.h. */
+	uint16_t *again;
+	bool *added; /* parallel: it is new, else its type has changed */
+	size_t nagain;
 };
 
-/* Asks the source about the columns of `now` that `before` does not have. Free out. */
-enum err backfill_ask(struct apply *a, const struct table *now, const struct table *before,
-	struct backfill *out, struct error *e) MUST_CHECK;
-/* Gives them to the rows that stand in current; history stays as it was. Running it again changes
- * nothing. */
-enum err backfill_current(struct apply *a, const struct backfill *b, struct error *e) MUST_CHECK;
+/* What is to be done about the columns of `now`: from[i] is its index in `before` or -1, asked
+ * what the catalog says of them. Free out. */
+enum err backfill_plan(struct apply *a, const struct table *now, const struct table *before,
+	const int *from, const struct attributes *asked, struct backfill *out,
+	struct error *e) MUST_CHECK;
+/* Gives the values that all rows have in common to the rows that stand in current and in history.
+ * Running it again changes nothing. */
+enum err backfill_rows(struct apply *a, const struct backfill *b, struct error *e) MUST_CHECK;
 /* Gives them to all rows of a batch of the same table. */
 enum err backfill_batch(const struct backfill *b, struct batch *rows, struct error *e) MUST_CHECK;
 void backfill_free(struct backfill *b);

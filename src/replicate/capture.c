@@ -3,29 +3,22 @@
  * never waits for the warehouse.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
-#include "engine.h"
+#include "capture_session.h"
 #include "failpoint.h"
 #include "source.h"
 
-#define LINGER_US   INT64_C(2000)     /* nothing more came for so long: sync what there is */
-#define TICK_US     INT64_C(200000)   /* how soon a stop is seen */
-#define ASK_US      INT64_C(50000)    /* between two questions for the source's position */
-#define POSITION_US INT64_C(1000000)  /* between two positions of an idle source */
-#define FEEDBACK_US INT64_C(5000000)  /* well below wal_sender_timeout */
-#define SYNC_BYTES  UINT64_C(8388608) /* a group's fsync does not wait beyond this */
-#define PATIENCE_US INT64_C(30000000) /* how long a slot may still be held by our last session */
-
-struct session {
-	struct replicate *r;
-	struct pg *stream;
-	int64_t pending_us; /* mono: since when a whole transaction waits for fsync; 0: none does */
-	int64_t feedback_us, position_us, asked_us;
-	lsn offered; /* the source's last word on its position */
-	lsn acked;
-	bool reply; /* the source asked for an answer */
-};
+#define LINGER_US    INT64_C(2000)     /* nothing more came for so long: sync what there is */
+#define TICK_US      INT64_C(200000)   /* how soon a stop is seen */
+#define ASK_US       INT64_C(50000)    /* between two questions for the source's position */
+#define POSITION_US  INT64_C(1000000)  /* between two positions of an idle source */
+#define FEEDBACK_US  INT64_C(5000000)  /* well below wal_sender_timeout */
+#define SYNC_BYTES   UINT64_C(8388608) /* a group's fsync does not wait beyond this */
+#define SILENCE_US   INT64_C(60000000) /* as PostgreSQL's wal_sender_timeout */
+#define SPILL_MEMORY ((size_t)16 << 20)
+#define PATIENCE_US  INT64_C(30000000) /* how long a slot may still be held by our last session */
 
 static void report(struct session *s)
 {
@@ -44,6 +37,8 @@ static void report(struct session *s)
 	metric_set(r->m.lag_bytes, (double)(r->p.server.v - r->p.applied.v));
 	pthread_mutex_unlock(&r->lock);
 	metric_set(r->m.journal_bytes, (double)bytes);
+	if (s->spill != NULL)
+		metric_set(r->m.spill_bytes, (double)spill_bytes(s->spill));
 }
 
 static enum err sync_journal(struct session *s, struct error *e)
@@ -67,6 +62,19 @@ static enum err acknowledge(struct session *s, int64_t now, bool ask, struct err
 	return OK;
 }
 
+enum err capture_still_here(struct session *s, struct error *e)
+{
+	int64_t now = clock_mono(s->r->env.clock);
+
+	engine_sign(&s->r->capture_turns);
+	engine_sign(&s->r->heard); /* nobody listens meanwhile: the source is not to blame */
+	if (now - s->feedback_us < FEEDBACK_US)
+		return OK;
+	s->feedback_us = now;
+	return pg_stream_feedback(
+		s->stream, lsn_max(s->acked, journal_end(s->r->journal)), s->acked, false, e);
+}
+
 /* The source's own position, when nothing before it is missing here. */
 static enum err take_position(struct session *s, int64_t now, struct error *e)
 {
@@ -88,7 +96,7 @@ static enum err take_message(struct session *s, const struct pg_message *m, stru
 	case PG_DATA:
 		TRY(failpoint_hit(&s->r->env, "capture.received", e));
 		metric_add(s->r->m.received_bytes, m->payload.n);
-		return journal_append(s->r->journal, m->start, m->payload, e);
+		return capture_data(s, m->start, m->payload, e);
 	case PG_KEEPALIVE:
 		s->offered = lsn_max(s->offered, m->end);
 		s->reply |= m->reply_requested;
@@ -108,6 +116,14 @@ static void drain_wake(int fd)
 		;
 }
 
+/* How often an idle source is asked: often enough for the watchdog to tell by its answers. */
+static int64_t life_us(const struct replicate_options *o)
+{
+	int64_t third = o->stall_after_us / 3;
+
+	return third > 0 && third < FEEDBACK_US ? third : FEEDBACK_US;
+}
+
 /* What is due after a message, or after a time without one. */
 static enum err after(struct session *s, bool idle, struct error *e)
 {
@@ -122,7 +138,10 @@ static enum err after(struct session *s, bool idle, struct error *e)
 		TRY(sync_journal(s, e));
 	if (idle || s->reply)
 		TRY(take_position(s, now, e));
-	bool ask = idle && atomic_load(&r->waiters) > 0 && now - s->asked_us >= ASK_US;
+	/* An idle source is asked for a sign of life, so that its silence means something. */
+	bool ask = idle &&
+		((atomic_load(&r->waiters) > 0 && now - s->asked_us >= ASK_US) ||
+			now - s->asked_us >= life_us(r->o));
 	if (ask)
 		s->asked_us = now;
 	if (s->reply || ask || journal_durable(r->journal).v > s->acked.v ||
@@ -139,12 +158,37 @@ static int64_t patience(const struct session *s)
 	return atomic_load(&s->r->waiters) > 0 ? ASK_US : TICK_US;
 }
 
+/* A connection may be dead though TCP does not say so, and a server may hang. */
+static enum err check_silence(struct session *s, struct error *e)
+{
+	struct replicate *r = s->r;
+	int64_t now = clock_mono(r->env.clock);
+	int64_t most = r->o->silence_us > 0 ? r->o->silence_us : SILENCE_US;
+	uint64_t heard = atomic_load(&r->heard);
+
+	if (heard != s->heard || s->silent_us == 0) {
+		s->heard = heard;
+		s->silent_us = now;
+	}
+	if (now - s->silent_us < most)
+		return OK;
+	return FAIL(e, ERR_UNAVAILABLE,
+		"reading the replication stream: the source has not said a word for %lld s, nor "
+		"answered when asked; the connection is given up and made again",
+		(long long)((now - s->silent_us) / 1000000));
+}
+
 static enum err stream(struct session *s, struct error *e)
 {
 	struct pg_message m;
 
 	while (!atomic_load(&s->r->stop)) {
 		TRY(pg_stream_receive(s->stream, patience(s), s->r->wake_fd, &m, e));
+		engine_sign(&s->r->capture_turns);
+		if (m.kind != PG_NOTHING)
+			engine_sign(&s->r->heard);
+		else
+			TRY(check_silence(s, e));
 		TRY(take_message(s, &m, e));
 		if (m.kind == PG_NOTHING)
 			drain_wake(s->r->wake_fd);
@@ -185,6 +229,26 @@ static void set_connected(struct replicate *r, bool on)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* In the journal's directory, so that both are moved away together. */
+static enum err open_spill(struct session *s, struct error *e)
+{
+	char dir[4096];
+
+	buf_init(&s->plain, SIZE_MAX / 2);
+	s->guard = guard_stream_new(s->r->o->guard);
+	snprintf(dir, sizeof(dir), "%s/spill", s->r->o->journal);
+	return spill_open(&s->spill, dir, SPILL_MEMORY, &s->r->env, e);
+}
+
+/* Transactions in progress are streamed from protocol 2 on. */
+static enum err start_stream(struct session *s, lsn from, struct error *e)
+{
+	int best = s->stream->server_version >= 140000 ? 2 : 1;
+	int version = s->r->o->protocol > 0 ? s->r->o->protocol : best;
+
+	return pg_stream_start(s->stream, s->r->o->slot, from, version, s->r->o->publication, e);
+}
+
 static enum err run_session(struct replicate *r, bool *went_well, struct error *e)
 {
 	struct session s = {.r = r};
@@ -204,7 +268,9 @@ static enum err run_session(struct replicate *r, bool *went_well, struct error *
 	if (rc == OK)
 		rc = source_open(&s.stream, r->o, &r->env, true, e);
 	if (rc == OK)
-		rc = pg_stream_start(s.stream, r->o->slot, from, 1, r->o->publication, e);
+		rc = open_spill(&s, e);
+	if (rc == OK)
+		rc = start_stream(&s, from, e);
 	if (rc == OK) {
 		char at[LSN_TEXT];
 		*went_well = true;
@@ -222,6 +288,9 @@ static enum err run_session(struct replicate *r, bool *went_well, struct error *
 		report(&s);
 	}
 	pg_close(s.stream);
+	spill_close(s.spill);
+	guard_stream_free(s.guard);
+	buf_free(&s.plain);
 	arena_free(&mem);
 	return rc;
 }

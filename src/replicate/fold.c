@@ -15,6 +15,7 @@ void fold_free(struct fold *f)
 	mem_free(f->entries);
 	mem_free(f->newest);
 	mem_free(f->flags);
+	mem_free(f->below);
 	if (f->ready)
 		buf_free(&f->keys);
 	*f = (struct fold){0};
@@ -86,7 +87,7 @@ static struct fold_entry *find(struct fold *f, const struct batch *b, size_t row
 		}
 	}
 	f->entries[f->nentries] = (struct fold_entry){
-		.hash = hash, .key = from, .length = (uint32_t)n};
+		.hash = hash, .key = from, .length = (uint32_t)n, .newest = FOLD_NONE};
 	f->slots[at] = (uint32_t)++f->nentries;
 	return &f->entries[f->nentries - 1];
 }
@@ -98,20 +99,55 @@ static void forget_all(struct fold *f)
 	buf_reset(&f->keys);
 }
 
-static void collect(struct fold *f, size_t rows, struct table_changes *out)
+static void prepare_bag(struct fold *f, size_t rows)
+{
+	if (rows <= f->capbelow)
+		return;
+	f->capbelow = rows;
+	f->below = mem_realloc_array(f->below, rows, sizeof(*f->below));
+}
+
+/* An insertion and a deletion of equal rows cancel each other; those of one kind pile up. */
+static void pile(struct fold *f, struct fold_entry *entry, const struct batch *b, size_t row)
+{
+	uint32_t top = entry->newest;
+	bool opposite = top != FOLD_NONE && (b->op[top] == OP_DELETE) != (b->op[row] == OP_DELETE);
+
+	if (opposite) {
+		entry->newest = f->below[top];
+		return;
+	}
+	f->below[row] = top;
+	entry->newest = (uint32_t)row;
+}
+
+/* How many rows are to be written; each has its flag. */
+static size_t flag(struct fold *f, bool bag)
 {
 	size_t n = 0;
+
+	for (size_t i = 0; i < f->nentries; i++)
+		for (uint32_t row = f->entries[i].newest; row != FOLD_NONE;
+			row = bag ? f->below[row] : FOLD_NONE) {
+			f->flags[row] = 1;
+			n++;
+		}
+	return n;
+}
+
+static void collect(struct fold *f, const struct batch *b, struct table_changes *out)
+{
+	size_t n = 0, rows = b->rows;
 
 	if (rows > f->capflags) {
 		f->capflags = rows;
 		f->flags = mem_realloc(f->flags, rows);
 	}
 	memset(f->flags, 0, rows);
-	for (size_t i = 0; i < f->nentries; i++)
-		f->flags[f->entries[i].newest] = 1;
-	if (f->nentries > f->capnewest) {
-		f->capnewest = f->nentries;
-		f->newest = mem_realloc_array(f->newest, f->nentries, sizeof(*f->newest));
+	size_t flagged = flag(f, table_is_bag(b->table));
+	if (flagged > f->capnewest) {
+		f->capnewest = flagged;
+		f->newest = mem_realloc_array(f->newest, flagged, sizeof(*f->newest));
 	}
 	for (size_t row = 0; row < rows; row++)
 		if (f->flags[row] != 0)
@@ -122,7 +158,11 @@ static void collect(struct fold *f, size_t rows, struct table_changes *out)
 
 void fold_run(struct fold *f, const struct batch *b, struct table_changes *out)
 {
+	bool bag = table_is_bag(b->table);
+
 	prepare(f, b->rows);
+	if (bag)
+		prepare_bag(f, b->rows);
 	out->truncated = false;
 	for (size_t row = 0; row < b->rows; row++) {
 		if (b->op[row] == OP_TRUNCATE) {
@@ -130,7 +170,11 @@ void fold_run(struct fold *f, const struct batch *b, struct table_changes *out)
 			out->truncated = true;
 			continue;
 		}
-		find(f, b, row)->newest = (uint32_t)row;
+		struct fold_entry *entry = find(f, b, row);
+		if (bag)
+			pile(f, entry, b, row);
+		else
+			entry->newest = (uint32_t)row;
 	}
-	collect(f, b->rows, out);
+	collect(f, b, out);
 }

@@ -13,10 +13,12 @@
 #include "buf.h"
 #include "warehouse.h"
 
+#define FOLD_NONE UINT32_MAX
+
 struct fold_entry {
 	uint64_t hash;
-	size_t key; /* offset into keys */
-	uint32_t length, newest;
+	size_t key;              /* offset into keys */
+	uint32_t length, newest; /* of a bag: on top of the rows that nothing has cancelled */
 };
 
 struct fold {
@@ -27,7 +29,9 @@ struct fold {
 	struct buf keys; /* canonical bytes, one key after the other */
 	uint32_t *newest;
 	size_t capnewest;
-	uint8_t *flags; /* per row: is the newest of its key */
+	uint8_t *flags;  /* per row: is the newest of its key */
+	uint32_t *below; /* of a bag, per row: the one under it, or FOLD_NONE */
+	size_t capbelow;
 	size_t capflags;
 	bool ready;
 };

@@ -22,6 +22,7 @@ struct init {
 	struct pg_slot slot;
 	struct pg_tables matched, published;
 	bool created, made_slot;
+	struct str cannot; /* what the role may not do; empty: nothing was in the way */
 };
 
 void replicate_init_report_free(struct replicate_init_report *r)
@@ -80,6 +81,23 @@ static enum err look_at_publication(struct init *i, bool *exists, struct error *
 	return pg_publication_tables(i->c, i->o->publication, &i->mem, &i->published, e);
 }
 
+/* A role that may only read and replicate uses what the owner of the tables has published. */
+static enum err not_permitted(struct init *i, struct str sql, struct error *e)
+{
+	if (i->published.n == 0)
+		return FAIL(e, ERR_USAGE,
+			"making the publication: the role may not do it; have the owner of the tables "
+			"run: %.*s",
+			STR_ARG(sql));
+	error_clear(e);
+	i->cannot = arena_fmt(&i->mem,
+		"tables that are not published are left out, for the role may not publish them; to "
+		"have them, the owner of the publication runs: %.*s",
+		STR_ARG(sql));
+	log_warn(i->env->log, "init", i->cannot.p);
+	return OK;
+}
+
 static enum err make_publication(struct init *i, struct error *e)
 {
 	struct str name = pg_ident(&i->mem, str_of(i->o->publication));
@@ -105,7 +123,9 @@ static enum err make_publication(struct init *i, struct error *e)
 		rc = pg_exec(i->c, buf_cstr(&sql),
 			exists ? "adding tables to the publication" : "creating the publication",
 			e);
-		i->created = true;
+		i->created = rc == OK;
+		if (rc != OK && pg_failed_with(i->c, "42501"))
+			rc = not_permitted(i, buf_str(&sql), e);
 	}
 	buf_free(&sql);
 	if (rc == OK)
@@ -279,7 +299,7 @@ static enum err look(struct init *i, struct error *e)
 	TRY(pg_slot(i->c, i->o->slot, &i->mem, &i->slot, e));
 	TRY(init_check_server(i->c, i->o, i->slot.exists, e));
 	TRY(pg_match_tables(i->c, i->o->tables, &i->mem, &i->matched, e));
-	TRY(init_check_tables(i->c, i->o, &i->matched, e));
+	TRY(init_check_tables(i->o, &i->matched, e));
 	if (i->has_id)
 		return check_identity(i, e);
 	if (i->slot.exists && !str_eqc(i->slot.plugin, "pgoutput"))
@@ -297,6 +317,7 @@ static void report(struct init *i, struct replicate_init_report *out)
 	out->publication = arena_str(mem, str_of(i->o->publication)).p;
 	out->slot = arena_str(mem, str_of(i->o->slot)).p;
 	out->created = i->created;
+	out->cannot = i->cannot.n > 0 ? arena_cstr(mem, i->cannot) : NULL;
 	out->start = i->id.start;
 	out->ntables = i->published.n;
 	out->tables = arena_array(mem, out->ntables, sizeof(*out->tables));

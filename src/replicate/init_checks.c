@@ -74,46 +74,37 @@ enum err init_check_server(
 	return rc;
 }
 
-/* With REPLICA IDENTITY FULL and no key two equal rows could not be told apart. */
-static enum err has_primary_key(struct pg *c, const struct table *t, bool *has, struct error *e)
-{
-	struct arena mem = {0};
-	char relid[16];
-	const char *params[] = {relid};
-	PGresult *r;
-
-	snprintf(relid, sizeof(relid), "%u", t->relid);
-	enum err rc = pg_query(c,
-		"SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index WHERE indrelid = $1::oid AND "
-		"indisprimary)",
-		1, params, "looking for a primary key", &mem, &r, e);
-	if (rc == OK)
-		*has = pg_cell_bool(r, 0, 0);
-	arena_free(&mem);
-	return rc;
-}
-
 static enum err no_key(const struct table *t, const char *why, struct error *e)
 {
 	return FAIL(e, ERR_USAGE,
 		"checking the source: table %.*s.%.*s %s, so the rows that change in it cannot be "
-		"told apart; add a primary key, or choose an index by ALTER TABLE %.*s.%.*s "
-		"REPLICA "
-		"IDENTITY USING INDEX ..., or leave it out with '!%.*s.%.*s' in [source] tables",
+		"told apart, and PostgreSQL refuses UPDATE and DELETE on it once it is published; "
+		"add a primary key, or run ALTER TABLE %.*s.%.*s REPLICA IDENTITY FULL (or USING "
+		"INDEX ...), or leave it out with '!%.*s.%.*s' in [source] tables; when its rows "
+		"are only ever added, say so: [table %.*s.%.*s] insert_only = true",
 		STR_ARG(t->schema), STR_ARG(t->name), why, STR_ARG(t->schema), STR_ARG(t->name),
-		STR_ARG(t->schema), STR_ARG(t->name));
+		STR_ARG(t->schema), STR_ARG(t->name), STR_ARG(t->schema), STR_ARG(t->name));
 }
 
-static enum err check_table(struct pg *c, const struct table *t, struct error *e)
+static bool is_insert_only(const struct replicate_options *o, const struct table *t)
 {
-	bool has = true;
+	struct arena mem = {0};
+	struct str name = table_full_name(t, &mem);
+	bool found = false;
 
+	for (size_t i = 0; i < o->ninsert_only; i++)
+		found |= str_eqc(name, o->insert_only[i]);
+	arena_free(&mem);
+	return found;
+}
+
+static enum err check_table(
+	const struct replicate_options *o, const struct table *t, struct error *e)
+{
+	if (is_insert_only(o, t))
+		return OK;
 	if (t->identity == IDENTITY_NOTHING)
 		return no_key(t, "has REPLICA IDENTITY NOTHING", e);
-	if (t->identity == IDENTITY_FULL)
-		TRY(has_primary_key(c, t, &has, e));
-	if (!has)
-		return no_key(t, "has REPLICA IDENTITY FULL but no primary key", e);
 	return t->nkeys > 0 ? OK : no_key(t, "has no primary key", e);
 }
 
@@ -148,7 +139,7 @@ static enum err check_valid_times(
 }
 
 enum err init_check_tables(
-	struct pg *c, const struct replicate_options *o, const struct pg_tables *t, struct error *e)
+	const struct replicate_options *o, const struct pg_tables *t, struct error *e)
 {
 	if (t->n == 0)
 		return FAIL(e, ERR_USAGE,
@@ -156,6 +147,6 @@ enum err init_check_tables(
 			"such as public.*",
 			o->tables);
 	for (size_t i = 0; i < t->n; i++)
-		TRY(check_table(c, t->tables[i], e));
+		TRY(check_table(o, t->tables[i], e));
 	return check_valid_times(o, t, e);
 }

@@ -7,7 +7,7 @@
 
 enum err init_check_server(struct pg *c, const struct replicate_options *o, bool slot_exists,
 	struct error *e) MUST_CHECK;
-enum err init_check_tables(struct pg *c, const struct replicate_options *o,
-	const struct pg_tables *t, struct error *e) MUST_CHECK;
+enum err init_check_tables(
+	const struct replicate_options *o, const struct pg_tables *t, struct error *e) MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,8 @@
 #include "failpoint.h"
 #include "file.h"
 #include "reader.h"
+
+#define PUSH_BYTES ((uint64_t)8 << 20)
 
 static uint64_t buffered_end(const struct journal *j)
 {
@@ -35,6 +38,20 @@ enum err journal_break(struct journal *j, const char *doing, struct error *e)
 		doing, j->path, cause.text, j->durable.end.v >> 32, j->durable.end.v & 0xFFFFFFFFU);
 }
 
+/* A large transaction is on its way to the disk before its end, so that the fsync there is short:
+ * the source waits for no answer longer than wal_sender_timeout. Whether it went well, that fsync
+ * tells. */
+static void push(struct journal *j)
+{
+	if (j->written < j->pushed)
+		j->pushed = j->written;
+	if (j->written - j->pushed < PUSH_BYTES)
+		return;
+	(void)sync_file_range(j->fd, (off_t)j->pushed, (off_t)(j->written - j->pushed),
+		SYNC_FILE_RANGE_WRITE);
+	j->pushed = j->written;
+}
+
 static enum err write_out(struct journal *j, struct error *e)
 {
 	if (j->nout == 0)
@@ -43,6 +60,7 @@ static enum err write_out(struct journal *j, struct error *e)
 		return journal_break(j, "writing", e);
 	j->written += j->nout;
 	j->nout = 0;
+	push(j);
 	return OK;
 }
 
@@ -58,6 +76,7 @@ static enum err put(struct journal *j, const char *p, size_t n, struct error *e)
 	if (file_write_all(j->fd, p, n, j->path, e) != OK)
 		return journal_break(j, "writing", e);
 	j->written += n;
+	push(j);
 	return OK;
 }
 

@@ -49,6 +49,7 @@ struct journal {
 	char *out; /* bytes not yet written */
 	size_t nout;
 	uint64_t written;          /* bytes of the segment in the file */
+	uint64_t pushed;           /* of those, what the kernel has been told to write */
 	struct boundary at, whole; /* where we are; the last place between transactions */
 	bool in_transaction;
 	bool tail; /* the file may hold bytes after `whole`: cut before writing */

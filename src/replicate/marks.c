@@ -100,9 +100,38 @@ struct str mark_snapshot(struct arena *mem, const struct replicate_snapshot *s)
 	cut_print_snapshot(&s->cut, &cut);
 	jo_cstr(&j, "lsn", lsn_format(s->cut.at, text));
 	jo_str(&j, "snapshot", buf_str(&cut));
+	jo_i64(&j, "at_us", s->at_us);
+	jo_u64(&j, "rows", s->rows);
+	jo_bool(&j, "over", s->over);
+	if (s->parts.n > 0)
+		jo_raw(&j, "parts", s->parts);
 	jo_end_object(&j);
 	buf_free(&cut);
 	return keep(mem, &b);
+}
+
+/* Marks of earlier versions have none of it: such a copy begins anew. */
+static enum err parse_progress(
+	const json_t *doc, struct arena *mem, struct replicate_snapshot *out, struct error *e)
+{
+	const json_t *parts = json_object_get(doc, "parts");
+	int64_t rows = 0;
+	struct buf b;
+
+	if (json_object_get(doc, "rows") != NULL)
+		TRY(json_want_i64(doc, "rows", &rows, e));
+	if (json_object_get(doc, "at_us") != NULL)
+		TRY(json_want_i64(doc, "at_us", &out->at_us, e));
+	if (json_object_get(doc, "over") != NULL)
+		TRY(json_want_bool(doc, "over", &out->over, e));
+	out->rows = (uint64_t)rows;
+	if (parts == NULL)
+		return OK;
+	buf_init(&b, BUF_MAX_DEFAULT);
+	enum err rc = json_write(parts, &b, e);
+	out->parts = arena_str(mem, buf_str(&b));
+	buf_free(&b);
+	return rc;
 }
 
 static enum err parse_snapshot(
@@ -121,6 +150,7 @@ static enum err parse_snapshot(
 		return FAIL(e, ERR_INPUT, "lsn or floor is not what sluice writes");
 	out->relid = (uint32_t)relid;
 	out->state = str_eqc(state, "done") ? SNAPSHOT_DONE : SNAPSHOT_RUNNING;
+	TRY(parse_progress(doc, mem, out, e));
 	return cut_parse(snapshot, cut_at, mem, &out->cut, e);
 }
 
@@ -145,6 +175,7 @@ enum err replicate_snapshot(struct warehouse *w, struct str schema, struct str n
 
 struct str mark_shape(struct arena *mem, const struct table *t)
 {
+	char identity = (char)(t->identity != 0 ? t->identity : IDENTITY_DEFAULT);
 	struct buf b;
 	struct json_out j;
 
@@ -162,9 +193,14 @@ struct str mark_shape(struct arena *mem, const struct table *t)
 		jo_cstr(&j, "lands", type_name(c->type.kind));
 		jo_i64(&j, "precision", c->type.precision);
 		jo_i64(&j, "scale", c->type.scale);
+		if (c->attnum != 0)
+			jo_i64(&j, "number", c->attnum);
+		if (c->type.form != FORM_PLAIN)
+			jo_i64(&j, "form", c->type.form);
 		jo_end_object(&j);
 	}
 	jo_end_array(&j);
+	jo_str(&j, "identity", str_make(&identity, 1));
 	jo_end_object(&j);
 	return keep(mem, &b);
 }
@@ -172,13 +208,19 @@ struct str mark_shape(struct arena *mem, const struct table *t)
 static enum err parse_landing(const json_t *doc, struct type *out, struct error *e)
 {
 	struct str lands;
-	int64_t precision, scale;
+	int64_t precision, scale, form = FORM_PLAIN;
 
 	TRY(json_want_str(doc, "lands", &lands, e));
 	TRY(json_want_i64(doc, "precision", &precision, e));
 	TRY(json_want_i64(doc, "scale", &scale, e));
+	if (json_object_get(doc, "form") != NULL)
+		TRY(json_want_i64(doc, "form", &form, e));
+	if (form < 0 || form >= FORMS)
+		return FAIL(
+			e, ERR_INPUT, "no form of a value has the number %lld", (long long)form);
 	out->precision = (uint8_t)precision;
 	out->scale = (uint8_t)scale;
+	out->form = (uint8_t)form;
 	for (int kind = 0; kind < T_KINDS; kind++)
 		if (str_eqc(lands, type_name((enum type_kind)kind))) {
 			out->kind = (enum type_kind)kind;
@@ -191,13 +233,17 @@ static enum err parse_column(
 	const json_t *doc, struct arena *mem, struct column *out, struct error *e)
 {
 	struct str name;
-	int64_t type, modifier;
+	int64_t type, modifier, number = 0;
 
 	TRY(parse_landing(doc, &out->type, e));
 	TRY(json_want_str(doc, "name", &name, e));
 	TRY(json_want_i64(doc, "type", &type, e));
 	TRY(json_want_i64(doc, "modifier", &modifier, e));
 	TRY(json_want_bool(doc, "key", &out->is_key, e));
+	/* Marks of earlier versions do not have it. */
+	if (json_object_get(doc, "number") != NULL)
+		TRY(json_want_i64(doc, "number", &number, e));
+	out->attnum = (int16_t)number;
 	out->name = arena_str(mem, name);
 	out->pg_type = (uint32_t)type;
 	out->pg_modifier = (int32_t)modifier;
@@ -229,6 +275,12 @@ static enum err make_shape(const json_t *doc, struct str schema, struct str name
 	t->schema = arena_str(mem, schema);
 	t->name = arena_str(mem, name);
 	t->identity = IDENTITY_DEFAULT;
+	struct str identity;
+	if (json_object_get(doc, "identity") != NULL) {
+		TRY(json_want_str(doc, "identity", &identity, e));
+		if (identity.n == 1)
+			t->identity = (enum identity)identity.p[0];
+	}
 	TRY(parse_shape(doc, mem, t, e));
 	*out = t;
 	return OK;
@@ -268,4 +320,19 @@ enum err marks_put(struct warehouse *w, const struct mark *marks, size_t n, stru
 	struct change_set set = {.marks = marks, .nmarks = n};
 
 	return warehouse_apply(w, &set, e);
+}
+
+#define TRIES  50
+#define NAP_US 50000
+
+enum err script_again(struct warehouse *w, const struct env *env, struct str sql, struct error *e)
+{
+	enum err rc = warehouse_script(w, sql, e);
+
+	for (unsigned n = 1; n < TRIES && rc == ERR_UNAVAILABLE && !env_stopping(env); n++) {
+		error_clear(e);
+		env_sleep(env, NAP_US);
+		rc = warehouse_script(w, sql, e);
+	}
+	return rc;
 }

@@ -23,6 +23,11 @@ enum err marks_shape(struct warehouse *w, struct str schema, struct str name, st
 enum err mark_read_shape(struct str text, struct str schema, struct str name, struct arena *mem,
 	struct table **out, struct error *e) MUST_CHECK;
 
+/* Runs statements whose repetition does no harm; again when another transaction of the warehouse
+ * met the same rows. */
+enum err script_again(
+	struct warehouse *w, const struct env *env, struct str sql, struct error *e) MUST_CHECK;
+
 /* Writes marks alone. */
 enum err marks_put(
 	struct warehouse *w, const struct mark *marks, size_t n, struct error *e) MUST_CHECK;

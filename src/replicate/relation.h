@@ -33,13 +33,20 @@ struct relation {
 		*live; /* what the batch and the warehouse have; NULL before the first change */
 	struct batch *batch;
 	bool wide; /* live has columns that `said` has lost; see apply_adapt() */
+	size_t front; /* columns of live that are not only kept for rows of before */
 
-	bool joined; /* the snapshot is there, and cut is its cut */
+	bool joined;             /* what follows was asked for at this generation of the copies */
+	unsigned generation;     /* of the copies */
+	unsigned epoch;          /* of the copy */
+	struct table_copy *copy; /* it is being copied; NULL: whole, and cut is its cut */
 	struct arena cut_mem;
 	struct cut cut;
 
 	struct fold fold;
-	struct metric *applied[4]; /* inserts, updates, deletes, truncates */
+	/* inserts, updates, deletes, truncates */
+	struct metric *applied[4];
+	uint64_t written[4]; /* not yet committed */
+	bool in_part;        /* rows of it are in the open transaction of the warehouse */
 };
 
 struct relations {

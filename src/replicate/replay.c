@@ -46,7 +46,8 @@ static enum err replay_record(
 	if (wait > 0)
 		env_sleep(pace->env, wait);
 	TRY(env_check(pace->env, e));
-	return apply_record(a, rec, e);
+	enum err rc = apply_record(a, rec, e);
+	return rc != OK && a->again ? apply_anew(a, e) : rc;
 }
 
 static enum err replay_all(struct apply *a, struct pace *pace, struct error *e)

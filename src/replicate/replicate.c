@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "mem.h"
+#include "snapshot.h"
 #include "source.h"
 
 #define SLICE_US INT64_C(100000) /* how soon a stop is seen while waiting */
@@ -53,7 +54,7 @@ static void make_metrics(struct engine_metrics *m, struct metrics *all)
 	m->journal_bytes = metrics_gauge(
 		all, "sluice_journal_bytes", "Bytes of the journal on disk.", NULL);
 	m->retained_bytes = metrics_gauge(all, "sluice_slot_retained_wal_bytes",
-		"Bytes of log that the source keeps for the slot, as of the last connection.",
+		"Bytes of log that the source keeps for the slot, asked for every ten seconds.",
 		NULL);
 	m->last_success = metrics_gauge(all, "sluice_last_success_timestamp_seconds",
 		"When the warehouse last took a batch or a position.", NULL);
@@ -67,8 +68,20 @@ static void make_metrics(struct engine_metrics *m, struct metrics *all)
 		all, "sluice_batch_seconds", "Time to fold and write one batch.", NULL);
 	m->snapshot_rows = metrics_counter(
 		all, "sluice_snapshot_rows_total", "Rows copied by snapshots.", NULL);
+	m->spill_bytes = metrics_gauge(all, "sluice_spill_bytes",
+		"Bytes kept of transactions that the source streams before they end.", NULL);
 	m->connected = metrics_gauge(
 		all, "sluice_stream_connected", "1 while the source streams.", NULL);
+	m->applied_lsn = metrics_gauge(all, "sluice_applied_lsn",
+		"Position that the warehouse has reached, as a number of bytes.", NULL);
+	m->stalls = metrics_counter(all, "sluice_stalls_total",
+		"How often a stage stood still though it had work.", NULL);
+	for (int s = 0; s < WATCHDOG_STAGES; s++) {
+		const char *labels[] = {
+			"stage", watchdog_stage_name((enum watchdog_stage)s), NULL};
+		m->stalled[s] = metrics_gauge(all, "sluice_stalled",
+			"1 while this stage stands still though it has work.", labels);
+	}
 }
 
 static enum err open_journal(struct replicate *r, const struct pg_slot *slot, struct error *e)
@@ -167,7 +180,13 @@ static enum err start(struct replicate **out, const struct replicate_options *o,
 	if (rc == OK)
 		rc = thread_start(&r->capture, "capture", capture_thread, r, e);
 	if (rc == OK)
+		rc = snapshots_start(r, e);
+	if (rc == OK)
 		rc = thread_start(&r->apply, "apply", apply_thread, r, e);
+	if (rc == OK)
+		rc = thread_start(&r->watch, "watch", watch_thread, r, e);
+	if (rc == OK && forever)
+		rc = thread_start(&r->probe, "probe", probe_thread, r, e);
 	if (rc != OK) {
 		struct error ignored = {0};
 		(void)replicate_stop(r, &ignored);
@@ -200,6 +219,13 @@ enum err replicate_stop(struct replicate *r, struct error *e)
 	/* Each thread's failure stops the other; the other's is then no news. */
 	enum err rc = thread_join(&r->capture, e);
 	enum err rc2 = thread_join(&r->apply, rc == OK ? e : &second);
+	/* Apply has given back what it held of their tables. */
+	enum err rc3 = snapshots_stop(r, rc == OK && rc2 == OK ? e : &second);
+	if (rc2 == OK)
+		rc2 = rc3;
+	/* These two only look on: how they end is no news. */
+	IGNORE(thread_join(&r->watch, &second));
+	IGNORE(thread_join(&r->probe, &second));
 	journal_close(r->journal);
 	if (r->wake_fd >= 0)
 		close(r->wake_fd);
@@ -245,9 +271,10 @@ static void wait_slice(struct replicate *r, int64_t us)
 	pthread_cond_timedwait(&r->moved, &r->lock, &until);
 }
 
-/* Waits for `at`, the end of time, a failure, or the caller's stop. */
-static enum err wait_applied(
-	struct replicate *r, lsn at, int64_t timeout_us, const struct env *caller, struct error *e)
+/* Waits for `at`, and with `copies` for the copies of new tables; for the end of time, a failure,
+ * or the caller's stop. */
+static enum err wait_applied(struct replicate *r, lsn at, bool copies, int64_t timeout_us,
+	const struct env *caller, struct error *e)
 {
 	char want[LSN_TEXT], have[LSN_TEXT];
 	int64_t began = clock_mono(clock_system());
@@ -257,7 +284,7 @@ static enum err wait_applied(
 	atomic_fetch_add(&r->waiters, 1);
 	engine_wake(r);
 	pthread_mutex_lock(&r->lock);
-	while (rc == OK && r->p.applied.v < at.v) {
+	while (rc == OK && (r->p.applied.v < at.v || (copies && r->p.snapshotting))) {
 		const struct error *why = r->p.capture_error.kind != OK ? &r->p.capture_error
 									: &r->p.apply_error;
 		if (r->p.failed) {
@@ -269,9 +296,11 @@ static enum err wait_applied(
 				lsn_format(at, want), lsn_format(r->p.applied, have));
 		else if (timeout_us >= 0 && clock_mono(clock_system()) - began >= timeout_us)
 			rc = FAIL(e, ERR_UNAVAILABLE,
-				"waiting for LSN %s: applied only up to %s in %.1f s%s%s",
+				"waiting for LSN %s: applied only up to %s in %.1f s%s%s%s",
 				lsn_format(at, want), lsn_format(r->p.applied, have),
-				(double)timeout_us / 1e6, why->kind != OK ? ": " : "", why->text);
+				(double)timeout_us / 1e6,
+				copies && r->p.snapshotting ? ", and tables are being copied" : "",
+				why->kind != OK ? ": " : "", why->text);
 		else
 			wait_slice(r, SLICE_US);
 	}
@@ -282,7 +311,12 @@ static enum err wait_applied(
 
 enum err replicate_wait(struct replicate *r, lsn at, int64_t timeout_us, struct error *e)
 {
-	return wait_applied(r, at, timeout_us < 0 ? 0 : timeout_us, NULL, e);
+	return wait_applied(r, at, true, timeout_us < 0 ? 0 : timeout_us, NULL, e);
+}
+
+enum err engine_wait_applied(struct replicate *r, lsn at, struct error *e)
+{
+	return wait_applied(r, at, false, -1, NULL, e);
 }
 
 /* ---- running to an end ---- */
@@ -307,8 +341,7 @@ enum err replicate_source_flushed(
 
 void replicate_refresh(struct replicate *r)
 {
-	atomic_store(&r->refresh, true);
-	engine_wake(r);
+	snapshots_poke(r);
 }
 
 static enum err run_forever(struct replicate *r, const struct env *env)
@@ -335,7 +368,7 @@ enum err replicate_run(const struct replicate_options *o, struct warehouse *w,
 		TRY(replicate_source_flushed(o, env, &at, e));
 	TRY(start(&r, o, w, env, until.kind == REPLICATE_FOREVER, e));
 	enum err rc = until.kind == REPLICATE_FOREVER ? run_forever(r, env)
-						      : wait_applied(r, at, -1, env, e);
+						      : wait_applied(r, at, true, -1, env, e);
 	replicate_progress(r, &p);
 	enum err ended = replicate_stop(r, &stopped);
 	/* The threads' own words are better than those of the one who waited for them. */

@@ -8,10 +8,12 @@
 struct str shape_valid_time(const struct replicate_options *o, const struct table *t)
 {
 	for (size_t i = 0; i < o->nvalid_times; i++) {
-		struct str full = str_of(o->valid_times[i].table), schema;
+		struct str full = str_of(o->valid_times[i].table);
 		struct str column = str_of(o->valid_times[i].column);
-		if (str_cut(&full, '.', &schema) && str_eq(schema, t->schema) &&
-			str_eq(full, t->name) && table_column(t, column) >= 0)
+		/* A schema may have a dot in its name. */
+		if (full.n == t->schema.n + 1 + t->name.n && str_starts(full, t->schema) &&
+			full.p[t->schema.n] == '.' && str_ends(full, t->name) &&
+			table_column(t, column) >= 0)
 			return column;
 	}
 	return STR_NONE;
@@ -50,31 +52,66 @@ static void say(struct buf *out, const char *what, struct str name)
 	buf_putf(out, "%s %.*s", what, STR_ARG(name));
 }
 
-struct str shape_describe(const struct table *before, const struct table *after, struct arena *mem)
+static const char *identity_name(enum identity i)
+{
+	switch (i) {
+	case IDENTITY_NOTHING:
+		return "nothing";
+	case IDENTITY_FULL:
+		return "full";
+	case IDENTITY_INDEX:
+		return "index";
+	case IDENTITY_DEFAULT:
+		break;
+	}
+	return "default";
+}
+
+static void describe_column(struct buf *out, const struct column *was, const struct column *now)
+{
+	if (!str_eq(was->name, now->name)) {
+		say(out, "renamed", was->name);
+		buf_putf(out, " to %.*s", STR_ARG(now->name));
+	}
+	if (was->pg_type != now->pg_type || was->pg_modifier != now->pg_modifier) {
+		say(out, "retyped", now->name);
+		buf_putf(out, " from %s to %s", type_name(was->type.kind),
+			type_name(now->type.kind));
+	}
+	if (was->is_key != now->is_key)
+		say(out, now->is_key ? "made key" : "no longer key", now->name);
+}
+
+static void describe_dropped(
+	struct buf *out, const struct table *before, const struct table *after, const int *from)
+{
+	for (size_t i = 0; i < before->ncolumns; i++) {
+		bool kept = false;
+		for (size_t k = 0; k < after->ncolumns; k++)
+			kept |= from[k] == (int)i;
+		if (!kept)
+			say(out, "dropped", before->columns[i].name);
+	}
+}
+
+struct str shape_describe(
+	const struct table *before, const struct table *after, const int *from, struct arena *mem)
 {
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
 	for (size_t i = 0; i < after->ncolumns; i++) {
 		const struct column *now = &after->columns[i];
-		int at = table_column(before, now->name);
-		if (at < 0) {
-			say(&out, "added", now->name);
-			buf_putf(&out, " %s", type_name(now->type.kind));
+		if (from[i] >= 0) {
+			describe_column(&out, &before->columns[from[i]], now);
 			continue;
 		}
-		const struct column *was = &before->columns[at];
-		if (was->pg_type != now->pg_type || was->pg_modifier != now->pg_modifier) {
-			say(&out, "retyped", now->name);
-			buf_putf(&out, " from %s to %s", type_name(was->type.kind),
-				type_name(now->type.kind));
-		}
-		if (was->is_key != now->is_key)
-			say(&out, now->is_key ? "made key" : "no longer key", now->name);
+		say(&out, "added", now->name);
+		buf_putf(&out, " %s", type_name(now->type.kind));
 	}
-	for (size_t i = 0; i < before->ncolumns; i++)
-		if (table_column(after, before->columns[i].name) < 0)
-			say(&out, "dropped", before->columns[i].name);
+	describe_dropped(&out, before, after, from);
+	if (table_is_bag(before) != table_is_bag(after))
+		say(&out, "replica identity", str_of(identity_name(after->identity)));
 	if (out.n == 0 && !table_same_shape(before, after))
 		buf_puts(&out, "reordered columns");
 	struct str s = arena_str(mem, buf_str(&out));
@@ -92,7 +129,8 @@ struct table *shape_union(const struct table *before, const struct table *after,
 	t->columns = columns;
 	for (size_t i = 0; i < before->ncolumns && t->ncolumns < TABLE_MAX_COLUMNS; i++) {
 		const struct column *was = &before->columns[i];
-		if (table_column(after, was->name) >= 0)
+		/* A bag's rows are compared whole, by the columns that it has now. */
+		if (table_column(after, was->name) >= 0 || table_is_bag(after))
 			continue;
 		struct column *kept = &columns[t->ncolumns++];
 		*kept = *was;
@@ -111,7 +149,8 @@ static bool is_text(enum type_kind kind)
 
 static bool same_type(struct type a, struct type b)
 {
-	return a.kind == b.kind && a.precision == b.precision && a.scale == b.scale;
+	return a.kind == b.kind && a.precision == b.precision && a.scale == b.scale &&
+		a.form == b.form;
 }
 
 /* The first note of a row. */

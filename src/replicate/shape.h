@@ -17,8 +17,10 @@ struct str shape_valid_time(const struct replicate_options *o, const struct tabl
 struct table *shape_of_relation(
 	const struct pgoutput_relation *r, const struct replicate_options *o, struct arena *mem);
 
-/* What has changed, in words: "added note text; dropped old". Empty when nothing. */
-struct str shape_describe(const struct table *before, const struct table *after, struct arena *mem);
+/* What has changed, in words: "added note text; renamed a to b; dropped old". Empty when nothing.
+ * from[i] is the index in `before` of column i of `after`, or -1. */
+struct str shape_describe(
+	const struct table *before, const struct table *after, const int *from, struct arena *mem);
 
 /* `after` with those columns of `before` at the end that it no longer has. */
 struct table *shape_union(const struct table *before, const struct table *after, struct arena *mem);

@@ -11,8 +11,10 @@ enum err source_open(struct pg **out, const struct replicate_options *o, const s
 {
 	struct pg_options p = {.conninfo = o->conninfo,
 		.password = o->password,
+		.password_file = o->password_file,
 		.application = replication ? "sluice capture" : "sluice",
-		.replication = replication};
+		.replication = replication,
+		.guard = o->guard};
 
 	return pg_open(out, &p, env, e);
 }

@@ -124,6 +124,63 @@ void batch_unadd(struct batch *b)
 		b->nunchanged--;
 }
 
+static void keep_values(struct vec *v, size_t before, const uint32_t *rows, size_t n)
+{
+	size_t size = type_size(v->type.kind);
+	char *data = v->data;
+
+	for (size_t i = 0; i < n; i++) {
+		bool valid = (v->valid[rows[i] >> 6] >> (rows[i] & 63) & 1) != 0;
+		v->valid[i >> 6] &= ~((uint64_t)1 << (i & 63));
+		v->valid[i >> 6] |= (uint64_t)valid << (i & 63);
+		if (i != rows[i])
+			memcpy(data + i * size, data + rows[i] * size, size);
+	}
+	for (size_t i = n; i < before; i++)
+		v->valid[i >> 6] &= ~((uint64_t)1 << (i & 63));
+}
+
+static void keep_notes(struct batch *b, const uint32_t *rows, size_t n)
+{
+	size_t exact = 0, unchanged = 0;
+
+	for (size_t i = 0, at = 0; i < b->nexact; i++) {
+		while (at < n && rows[at] < b->exact[i].row)
+			at++;
+		if (at == n || rows[at] != b->exact[i].row)
+			continue;
+		b->exact[exact] = b->exact[i];
+		b->exact[exact++].row = (uint32_t)at;
+	}
+	for (size_t i = 0, at = 0; i < b->nunchanged; i++) {
+		while (at < n && rows[at] < b->unchanged[i].row)
+			at++;
+		if (at == n || rows[at] != b->unchanged[i].row)
+			continue;
+		b->unchanged[unchanged] = b->unchanged[i];
+		b->unchanged[unchanged++].row = (uint32_t)at;
+	}
+	b->nexact = exact;
+	b->nunchanged = unchanged;
+}
+
+void batch_keep(struct batch *b, const uint32_t *rows, size_t n)
+{
+	if (n == b->rows)
+		return;
+	for (size_t c = 0; c < b->table->ncolumns; c++)
+		keep_values(&b->cols[c], b->rows, rows, n);
+	for (size_t i = 0; i < n; i++) {
+		b->op[i] = b->op[rows[i]];
+		b->commit[i] = b->commit[rows[i]];
+		b->seq[i] = b->seq[rows[i]];
+		b->xid[i] = b->xid[rows[i]];
+		b->committed_at[i] = b->committed_at[rows[i]];
+	}
+	keep_notes(b, rows, n);
+	b->rows = n;
+}
+
 void batch_set_null(struct batch *b, size_t row, size_t col)
 {
 	b->cols[col].valid[row >> 6] &= ~((uint64_t)1 << (row & 63));

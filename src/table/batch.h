@@ -63,6 +63,8 @@ void batch_retable(struct batch *b, const struct table *t);
 size_t batch_add(struct batch *b);
 /* Takes back the row added last, with its notes. */
 void batch_unadd(struct batch *b);
+/* Keeps only the rows listed, in their order, which is ascending. */
+void batch_keep(struct batch *b, const uint32_t *rows, size_t n);
 /* Marks a value as present; write it to VEC_AT(&b->cols[c], ...). */
 static inline void batch_set_valid(struct batch *b, size_t row, size_t col)
 {

@@ -199,7 +199,7 @@ static inline void add_value(struct buf *out, const struct vec *v, size_t row, s
 {
 	bool null = exact.p == NULL && vec_is_null(v, row);
 	size_t most = FIXED_MOST;
-	char *room = out->p + out->n;
+	char *room = out->p == NULL ? NULL : out->p + out->n;
 
 	if (exact.p != NULL)
 		most += exact.n;
@@ -239,6 +239,19 @@ static enum err exact_text(
 	return OK;
 }
 
+static enum err too_large(const struct buf *scratch, struct error *e)
+{
+	return FAIL(e, ERR_INPUT, "hashing a row: its canonical form is larger than %zu bytes",
+		scratch->max);
+}
+
+static inline struct rowhash hash_of(const char *p, size_t n)
+{
+	XXH128_hash_t h = XXH3_128bits(p, n);
+
+	return (struct rowhash){.lo = h.low64, .hi = h.high64};
+}
+
 enum err canon_row(const struct vec *cols, const char *const *names, size_t ncols, size_t row,
 	struct str exact_json, struct buf *scratch, struct rowhash *out, struct error *e)
 {
@@ -263,9 +276,47 @@ enum err canon_row(const struct vec *cols, const char *const *names, size_t ncol
 	if (rc != OK)
 		return rc;
 	if (!buf_ok(scratch))
-		return FAIL(e, ERR_INPUT,
-			"hashing a row: its canonical form is larger than %zu bytes", scratch->max);
-	XXH128_hash_t h = XXH3_128bits(scratch->p, scratch->n);
-	*out = (struct rowhash){.lo = h.low64, .hi = h.high64};
+		return too_large(scratch, e);
+	*out = hash_of(scratch->p, scratch->n);
+	return OK;
+}
+
+/* Key columns that come first have been written already, as the first bytes of the row. */
+static size_t keys_in_front(const uint16_t *keys, size_t nkeys)
+{
+	size_t n = 0;
+
+	while (n < nkeys && keys[n] == n)
+		n++;
+	return n;
+}
+
+enum err canon_rows(const struct vec *cols, size_t ncols, const uint16_t *keys, size_t nkeys,
+	size_t from, size_t n, struct buf *scratch, struct rowhash *row, struct rowhash *key,
+	struct error *e)
+{
+	bool front = keys_in_front(keys, nkeys) == nkeys;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t key_at = 0, key_end = 0;
+
+		buf_reset(scratch);
+		for (size_t c = 0; c < ncols; c++) {
+			add_value(scratch, &cols[c], from + i, STR_NONE);
+			if (c + 1 == nkeys)
+				key_end = scratch->n;
+		}
+		size_t row_end = scratch->n;
+		if (!front) {
+			key_at = row_end;
+			for (size_t k = 0; k < nkeys; k++)
+				add_value(scratch, &cols[keys[k]], from + i, STR_NONE);
+			key_end = scratch->n;
+		}
+		if (!buf_ok(scratch))
+			return too_large(scratch, e);
+		row[i] = hash_of(scratch->p, row_end);
+		key[i] = hash_of(scratch->p + key_at, key_end - key_at);
+	}
 	return OK;
 }

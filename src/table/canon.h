@@ -47,4 +47,12 @@ enum err canon_row(const struct vec *cols, const char *const *names, size_t ncol
 	struct str exact_json, struct buf *scratch, struct rowhash *out,
 	struct error *e) MUST_CHECK;
 
+/*
+ * The same for the rows `from` to `from + n` at once, none of which has an `_exact`: row[i] over
+ * all columns, key[i] over the columns that `keys` lists.
+ */
+enum err canon_rows(const struct vec *cols, size_t ncols, const uint16_t *keys, size_t nkeys,
+	size_t from, size_t n, struct buf *scratch, struct rowhash *row, struct rowhash *key,
+	struct error *e) MUST_CHECK;
+
 #endif

@@ -11,7 +11,15 @@ struct digits {
 	int n, exponent;
 };
 
-/* n significant digits of |v|, correctly rounded. */
+/* A number is mantissa x 2^exponent. */
+struct binary {
+	uint64_t mantissa;
+	int exponent;
+};
+
+__extension__ typedef unsigned __int128 wide;
+
+/* n significant digits of v; a tie goes to the even digit. */
 static void round_to(double v, int n, struct digits *out)
 {
 	char text[40];
@@ -47,6 +55,61 @@ static bool reads_back(const struct digits *x, double v, bool single)
 	return single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v;
 }
 
+static int strip_twos(wide *v)
+{
+	int n = 0;
+
+	for (; (*v & 1) == 0; n++)
+		*v >>= 1;
+	return n;
+}
+
+/*
+ * True when the decimal is this number exactly. Both sides are taken apart into odd part and
+ * power of two. More than 27 fives are in neither: 17 digits and 55 bits have not the room.
+ */
+static bool is_exactly(const struct digits *x, struct binary to)
+{
+	wide decimal = 0, number = to.mantissa;
+	int power = x->exponent - (x->n - 1);
+
+	for (int i = 0; i < x->n; i++)
+		decimal = decimal * 10 + (unsigned)(x->d[i] - '0');
+	if (abs(power) > 27 || decimal == 0)
+		return false;
+	for (int i = 0; i < abs(power); i++)
+		*(power > 0 ? &decimal : &number) *= 5;
+	int decimal_twos = strip_twos(&decimal) + power;
+	return decimal_twos == strip_twos(&number) + to.exponent && decimal == number;
+}
+
+/*
+ * Halfway to a neighbour some readers round one way and some the other, so PostgreSQL does not
+ * take such a decimal although it is shorter: 1e23 is printed as 9.999999999999999e+22.
+ */
+static bool is_halfway(const struct digits *x, double v, bool single)
+{
+	const int digits = single ? 24 : 53, least = single ? -149 : -1074;
+	int exponent;
+	double fraction = frexp(v, &exponent);
+
+	exponent -= digits;
+	if (exponent < least) /* denormal: fewer bits */
+		exponent = least;
+	uint64_t m = (uint64_t)ldexp(v, -exponent);
+	bool narrow = fraction == 0.5 && exponent > least; /* the gap below is half the gap above */
+
+	return is_exactly(x, (struct binary){2 * m + 1, exponent - 1}) ||
+		is_exactly(x,
+			narrow ? (struct binary){4 * m - 1, exponent - 2}
+			       : (struct binary){2 * m - 1, exponent - 1});
+}
+
+static bool stands_for(const struct digits *x, double v, bool single)
+{
+	return reads_back(x, v, single) && !is_halfway(x, v, single);
+}
+
 /* At a power of two the gap below is half the gap above, so the shortest decimal may be the one
  * above although the one below is nearer. */
 static void shortest(double v, bool single, struct digits *out)
@@ -55,10 +118,10 @@ static void shortest(double v, bool single, struct digits *out)
 
 	for (int n = 1; n <= most; n++) {
 		round_to(v, n, out);
-		if (reads_back(out, v, single))
+		if (stands_for(out, v, single))
 			break;
 		step_up(out);
-		if (reads_back(out, v, single))
+		if (stands_for(out, v, single))
 			break;
 	}
 	while (out->n > 1 && out->d[out->n - 1] == '0')

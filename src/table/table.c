@@ -11,6 +11,7 @@ struct table *table_copy(const struct table *t, struct arena *mem)
 	copy->schema = arena_str(mem, t->schema);
 	copy->name = arena_str(mem, t->name);
 	copy->valid_time = t->valid_time.n > 0 ? arena_str(mem, t->valid_time) : STR_NONE;
+	copy->filter = t->filter.n > 0 ? arena_str(mem, t->filter) : STR_NONE;
 	copy->columns = arena_array(mem, t->ncolumns, sizeof *copy->columns);
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		copy->columns[i] = t->columns[i];
@@ -38,6 +39,16 @@ int table_column(const struct table *t, struct str name)
 		if (str_eq(t->columns[i].name, name))
 			return (int)i;
 	return -1;
+}
+
+bool table_is_bag(const struct table *t)
+{
+	return t->identity == IDENTITY_FULL && t->nkeys > 0 && t->nkeys == t->ncolumns;
+}
+
+bool table_has_key(const struct table *t)
+{
+	return t->nkeys > 0 && !table_is_bag(t);
 }
 
 static bool column_same(const struct column *a, const struct column *b)

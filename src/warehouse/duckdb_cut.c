@@ -104,6 +104,25 @@ static void put_newest(
 	buf_puts(out, ") WHERE sluice_newest = 1 AND _op <> 'D' AND " AFTER_CLEARED);
 }
 
+/* The rows for which current does not speak, counted in history. */
+static void put_counted(
+	struct buf *out, const struct table *t, const struct cut *c, struct str where)
+{
+	struct buf from;
+
+	buf_init(&from, BUF_MAX_DEFAULT);
+	buf_puts(&from, "FROM ");
+	duck_history(&from, t);
+	buf_puts(&from, " h SEMI JOIN sluice_touched o ON (");
+	duck_staged_match(&from, t, "o", "h");
+	buf_puts(&from, ") WHERE _op <> 'T' AND NOT ");
+	put_outside(&from, c);
+	put_where(&from, where);
+	buf_puts(&from, " AND " AFTER_CLEARED);
+	duck_bag_rows(out, t, buf_str(&from));
+	buf_free(&from);
+}
+
 static void put_keyed(struct buf *out, const struct table *t, const struct cut *c, struct str where)
 {
 	buf_puts(out, "WITH ");
@@ -112,7 +131,10 @@ static void put_keyed(struct buf *out, const struct table *t, const struct cut *
 	put_touched(out, t, c, where);
 	put_untouched(out, t, where);
 	buf_puts(out, " UNION ALL");
-	put_newest(out, t, c, where);
+	if (table_is_bag(t))
+		put_counted(out, t, c, where);
+	else
+		put_newest(out, t, c, where);
 }
 
 /* sluice_lost: current cannot be undone to the cut, as more than inserts came after it.

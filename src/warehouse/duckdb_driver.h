@@ -19,9 +19,12 @@
 #include "map.h"
 #include "warehouse.h"
 
+struct duck_lender;
+
 struct duck {
 	struct warehouse base;
 	const struct env *env;
+	struct duck_lender *lender;
 	char *path;
 	int lock_fd; /* of PATH.lock; -1 when none is held */
 	duckdb_database db;
@@ -49,6 +52,9 @@ enum err duck_exec(
 	duckdb_connection c, struct buf *sql, const char *doing, struct error *e) MUST_CHECK;
 enum err duck_execs(
 	duckdb_connection c, const char *sql, const char *doing, struct error *e) MUST_CHECK;
+/* The same for one statement that takes long; see duckdb_work.c. */
+enum err duck_work(
+	duckdb_connection c, struct buf *sql, const char *doing, struct error *e) MUST_CHECK;
 /* Ends the open transaction, if there is one still: a COMMIT that failed has ended it already. */
 void duck_rollback(duckdb_connection c);
 enum err duck_run(duckdb_connection c, struct str sql, const struct env *env, const char *doing,
@@ -92,14 +98,32 @@ struct duck_target {
 	const char *const *names;
 	size_t ncols;
 };
-enum err duck_append(duckdb_connection c, const struct duck_target *to, const struct vec *cols,
-	const struct rows *rows, const char *doing, struct error *e) MUST_CHECK;
+enum err duck_append(struct duck *d, duckdb_connection c, const struct duck_target *to,
+	const struct vec *cols, const struct rows *rows, const char *doing,
+	struct error *e) MUST_CHECK;
+
+/* Rows that SQL reads where they lie; see duckdb_lend.c. */
+struct duck_lending {
+	const char *const *names;
+	const duckdb_logical_type *types; /* the vecs are written as these */
+	const struct vec *cols;
+	size_t ncols;
+	const struct rows *rows;
+};
+struct duck_lender *duck_lender_new(void);
+void duck_lender_free(struct duck_lender *l);
+enum err duck_lender_register(
+	struct duck_lender *l, duckdb_connection c, struct error *e) MUST_CHECK;
+enum err duck_insert_lent(struct duck_lender *l, duckdb_connection c, const struct duck_target *to,
+	const struct duck_lending *what, const char *doing, struct error *e) MUST_CHECK;
 
 /* Keys. Two rows are one when their key columns are; a key value that its type cannot hold is
  * NULL with its text in _exact, so for kinds where that happens the text is compared too. */
 bool duck_key_may_be_inexact(const struct table *t, size_t key);
 /* "a.k1, a.k2, json_extract_string(a._exact, '/k2')": alias may be NULL. */
 void duck_key_list(struct buf *out, const struct table *t, const char *alias);
+/* json_extract_string(a._exact, '/name') */
+void duck_exact_text(struct buf *out, const char *alias, struct str name);
 /* The staged form of keys, in a temporary table temp.main.NAME or a CTE: k0, x0, k1, .. with the
  * exact text in x where the kind may need one. */
 void duck_staged_names(struct buf *out, const struct table *t);
@@ -140,6 +164,15 @@ void load_set_valid(struct load *l, size_t row, size_t col, bool valid);
 /* Canonical bytes of a row's key. */
 void load_key(const struct load *l, size_t row, struct buf *out);
 
+/* Tables without a key, whose rows are counted; see duckdb_bag.c. Takes one row of current for each
+ * of the deletions. */
+enum err duck_bag_take(struct duck *d, const struct load *l, const struct rows *deleted,
+	struct error *e) MUST_CHECK;
+/* SELECT columns and _exact of the rows that history, `from` ("FROM ... h ..."), leaves. */
+void duck_bag_rows(struct buf *out, const struct table *t, struct str from);
+/* The versions view's SELECT. valid_from: the expression of a version's beginning. */
+void duck_bag_versions(struct buf *out, const struct table *t, struct str valid_from);
+
 /* Fills in values that PostgreSQL did not send, from earlier in the batch or from current. */
 enum err load_fill_unchanged(struct duck *d, struct load *l, struct error *e) MUST_CHECK;
 
@@ -154,6 +187,24 @@ struct duck_shape {
 	bool exists;
 };
 int duck_shape_find(const struct duck_shape *s, struct str name); /* index or -1 */
+typedef void duck_name_fn(struct buf *out, const struct table *t);
+/* Columns that get other names, in current or in history; `have` is kept up to date. */
+struct duck_renaming {
+	const struct table *table;
+	duck_name_fn *name;
+	struct duck_shape *have;
+	bool keeps; /* columns that the source has dropped stay under another name */
+	struct arena *mem;
+};
+enum err duck_rename_columns(
+	struct duck *d, const struct duck_renaming *r, struct error *e) MUST_CHECK;
+/* Puts aside columns of history that the source had dropped when it has new ones of their names,
+ * that is, which current does not have yet. */
+enum err duck_make_way(struct duck *d, const struct duck_renaming *r,
+	const struct duck_shape *current, struct error *e) MUST_CHECK;
+/* NAME__was_TYPE, with a number when that name is taken. */
+struct str duck_old_name(
+	const struct duck_column *c, const struct duck_shape *have, struct arena *mem);
 /* Makes the table `name` anew from itself with the columns wanted; see the file. */
 enum err duck_rebuild_current(struct duck *d, const struct table *t, const struct duck_shape *have,
 	const struct duck_shape *want, struct error *e) MUST_CHECK;
@@ -174,6 +225,8 @@ enum err duck_query(
 	struct warehouse *, struct str sql, warehouse_chunk_fn *, void *, struct error *);
 enum err duck_ask(struct warehouse *, struct str sql, warehouse_chunk_fn *, void *, struct error *);
 enum err duck_script(struct warehouse *, struct str sql, struct error *);
+/* The statements alone, in the connection's open transaction. */
+enum err duck_script_within(duckdb_connection c, struct str sql, struct error *e) MUST_CHECK;
 enum err duck_insert(
 	struct warehouse *, struct str, struct str, const struct chunk *, struct error *);
 enum err duck_select_at(struct warehouse *, const struct table *, const struct cut *,

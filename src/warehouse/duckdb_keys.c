@@ -63,7 +63,7 @@ bool duck_key_may_be_inexact(const struct table *t, size_t key)
 }
 
 /* A JSON pointer takes any name: only ~ and / are special in it. */
-static void put_exact(struct buf *out, const char *alias, struct str name)
+void duck_exact_text(struct buf *out, const char *alias, struct str name)
 {
 	struct buf pointer;
 
@@ -95,7 +95,7 @@ void duck_key_list(struct buf *out, const struct table *t, const char *alias)
 		put_column(out, alias, name);
 		if (duck_key_may_be_inexact(t, k)) {
 			buf_puts(out, ", ");
-			put_exact(out, alias, name);
+			duck_exact_text(out, alias, name);
 		}
 	}
 }
@@ -120,7 +120,7 @@ void duck_staged_match(
 		if (!duck_key_may_be_inexact(t, k))
 			continue;
 		buf_putf(out, " AND %s.x%zu IS NOT DISTINCT FROM ", staged, k);
-		put_exact(out, current, name);
+		duck_exact_text(out, current, name);
 	}
 }
 
@@ -217,7 +217,7 @@ enum err duck_stage_keys(struct duck *d, const struct load *l, const char *name,
 		.catalog = "temp", .schema = "main", .table = name, .names = names, .ncols = n};
 	struct rows all = {.n = rows->n};
 	if (rc == OK)
-		rc = duck_append(d->writer, &to, cols, &all, l->doing, e);
+		rc = duck_append(d, d->writer, &to, cols, &all, l->doing, e);
 	arena_free(&mem);
 	return rc;
 }

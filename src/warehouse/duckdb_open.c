@@ -18,6 +18,7 @@ static void duck_close(struct warehouse *w)
 		duckdb_disconnect(&d->writer);
 	if (d->db != NULL)
 		duckdb_close(&d->db);
+	duck_lender_free(d->lender);
 	duck_unlock(d->lock_fd);
 	pthread_mutex_destroy(&d->lock);
 	mem_free(d->path);
@@ -135,6 +136,8 @@ static enum err open_database(struct duck *d, const struct warehouse_options *o,
 	if (rc == OK)
 		rc = duck_connect(d, &d->writer, e);
 	if (rc == OK)
+		rc = duck_lender_register(d->lender, d->writer, e);
+	if (rc == OK)
 		rc = duck_execs(
 			d->writer, "SET GLOBAL TimeZone = 'UTC'", "opening the warehouse", e);
 	return rc;
@@ -152,6 +155,7 @@ enum err warehouse_open_duckdb(struct warehouse **out, struct str rest,
 	d->base.ops = &duck_ops;
 	d->env = env;
 	d->lock_fd = -1;
+	d->lender = duck_lender_new();
 	d->path = mem_cstr(rest);
 	pthread_mutex_init(&d->lock, NULL);
 	enum err rc = check_directory(d->path, o->read_only, e);

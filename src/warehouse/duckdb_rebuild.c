@@ -136,7 +136,7 @@ static enum err count_lossy(struct duck *d, const struct table *t, const struct 
 }
 
 /* NAME__was_TYPE, with a number when that name is taken. */
-static struct str old_name(
+struct str duck_old_name(
 	const struct duck_column *c, const struct duck_shape *have, struct arena *mem)
 {
 	char *type = arena_cstr(mem, c->type);
@@ -163,7 +163,7 @@ static enum err put_history(struct duck *d, const struct table *t, const struct 
 	if (lossy > 0) {
 		sql_name(list, c->name);
 		buf_puts(list, " AS ");
-		sql_name(list, old_name(c, have, mem));
+		sql_name(list, duck_old_name(c, have, mem));
 		buf_puts(list, ", ");
 	}
 	put_cast(list, c->name, want->type);

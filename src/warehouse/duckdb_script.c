@@ -26,7 +26,8 @@ static enum err run_statement(duckdb_connection c, duckdb_extracted_statements a
 	return rc;
 }
 
-static enum err run_script(duckdb_connection c, const char *sql, const char *doing, struct error *e)
+static enum err run_statements(
+	duckdb_connection c, const char *sql, const char *doing, struct error *e)
 {
 	duckdb_extracted_statements all = NULL;
 	idx_t n = duckdb_extract_statements(c, sql, &all);
@@ -35,13 +36,18 @@ static enum err run_script(duckdb_connection c, const char *sql, const char *doi
 
 	if (message != NULL && message[0] != '\0')
 		rc = duck_fail(e, DUCKDB_ERROR_PARSER, doing, message);
-	else
-		rc = duck_execs(c, "BEGIN", doing, e);
 	for (idx_t i = 0; i < n && rc == OK; i++)
 		rc = run_statement(c, all, i, doing, e);
-	if (rc == OK)
-		rc = duck_execs(c, "COMMIT", doing, e);
 	duckdb_destroy_extracted(&all);
+	return rc;
+}
+
+enum err duck_script_within(duckdb_connection c, struct str sql, struct error *e)
+{
+	char *text = mem_cstr(sql);
+	enum err rc = run_statements(c, text, "running SQL in the warehouse", e);
+
+	mem_free(text);
 	return rc;
 }
 
@@ -51,9 +57,11 @@ enum err duck_script(struct warehouse *w, struct str sql, struct error *e)
 	duckdb_connection c = NULL;
 
 	TRY(duck_connect(d, &c, e));
-	char *text = mem_cstr(sql);
-	enum err rc = run_script(c, text, "running SQL in the warehouse", e);
-	mem_free(text);
+	enum err rc = duck_execs(c, "BEGIN", "running SQL in the warehouse", e);
+	if (rc == OK)
+		rc = duck_script_within(c, sql, e);
+	if (rc == OK)
+		rc = duck_execs(c, "COMMIT", "running SQL in the warehouse", e);
 	duckdb_disconnect(&c); /* rolls back what was not committed */
 	return rc;
 }

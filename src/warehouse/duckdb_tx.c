@@ -30,10 +30,7 @@ static enum err tx_put(struct warehouse_tx *x, const struct change_set *c, struc
 
 static enum err tx_script(struct warehouse_tx *x, struct str sql, struct error *e)
 {
-	struct duck *d = &tx_of(x)->within;
-
-	return duck_run(
-		d->writer, sql, d->env, "running statements in the warehouse", NULL, NULL, e);
+	return duck_script_within(tx_of(x)->within.writer, sql, e);
 }
 
 #define STAGE "sluice_discard"
@@ -111,7 +108,8 @@ enum err duck_begin(struct warehouse *w, struct warehouse_tx **out, struct error
 	struct duck_tx *x = mem_zalloc(sizeof *x);
 
 	x->base.ops = &tx_ops;
-	x->within = (struct duck){.env = d->env, .path = d->path, .lock_fd = -1, .db = d->db};
+	x->within = (struct duck){
+		.env = d->env, .lender = d->lender, .path = d->path, .lock_fd = -1, .db = d->db};
 	enum err rc = duck_connect(d, &x->within.writer, e);
 	if (rc == OK)
 		rc = duck_execs(x->within.writer, "BEGIN", "beginning a transaction", e);

@@ -81,6 +81,16 @@ static void put_keyed(struct buf *out, const struct table *t)
 		"WHERE _op NOT IN ('D', 'T') AND _valid_from < _valid_to");
 }
 
+static void put_bag(struct buf *out, const struct table *t)
+{
+	struct buf from;
+
+	buf_init(&from, BUF_MAX_DEFAULT);
+	put_valid_from(&from, t);
+	duck_bag_versions(out, t, buf_str(&from));
+	buf_free(&from);
+}
+
 /* Without a key rows are only ever added, until a truncation. */
 static void put_keyless(struct buf *out, const struct table *t)
 {
@@ -110,7 +120,9 @@ enum err duck_versions_view(struct duck *d, const struct table *t, struct error 
 	buf_putc(&sql, '.');
 	sql_name(&sql, arena_fmt(&mem, "%.*s_versions", STR_ARG(t->name)));
 	buf_puts(&sql, " AS ");
-	if (t->nkeys > 0)
+	if (table_is_bag(t))
+		put_bag(&sql, t);
+	else if (t->nkeys > 0)
 		put_keyed(&sql, t);
 	else
 		put_keyless(&sql, t);

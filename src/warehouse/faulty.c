@@ -1,5 +1,6 @@
 #include <stdatomic.h>
 
+#include "canon.h"
 #include "mem.h"
 #include "warehouse.h"
 
@@ -9,6 +10,7 @@ struct faulty {
 	char *op;
 	unsigned nth;
 	atomic_uint seen;
+	atomic_uint one_in; /* rows refused; 0: none */
 };
 
 static struct faulty *of(struct warehouse *w)
@@ -35,9 +37,42 @@ static enum err faulty_ensure_table(struct warehouse *w, const struct table *t, 
 	return warehouse_ensure_table(of(w)->inner, t, e);
 }
 
+bool warehouse_refuses(const struct batch *rows, size_t row, unsigned one_in)
+{
+	const struct table *t = rows->table;
+	struct buf key;
+
+	if (one_in == 0 || rows->op[row] == OP_TRUNCATE)
+		return false;
+	buf_init(&key, BUF_MAX_DEFAULT);
+	for (size_t c = 0; c < t->ncolumns; c++)
+		if (t->nkeys == 0 || t->columns[c].is_key)
+			canon_value(&key, &rows->cols[c], row, STR_NONE);
+	bool refused = str_hash(buf_str(&key)) % one_in == 0;
+	buf_free(&key);
+	return refused;
+}
+
+void warehouse_faulty_refuse(struct warehouse *w, unsigned one_in)
+{
+	atomic_store(&of(w)->one_in, one_in);
+}
+
+static enum err refuse(struct warehouse *w, const struct change_set *c, struct error *e)
+{
+	unsigned one_in = atomic_load(&of(w)->one_in);
+
+	for (size_t i = 0; one_in > 0 && i < c->ntables; i++)
+		for (size_t row = 0; row < c->tables[i].rows->rows; row++)
+			if (warehouse_refuses(c->tables[i].rows, row, one_in))
+				return FAIL(e, ERR_INPUT, "row %zu is refused on purpose", row);
+	return OK;
+}
+
 static enum err faulty_apply(struct warehouse *w, const struct change_set *c, struct error *e)
 {
 	TRY(pass(w, "apply", e));
+	TRY(refuse(w, c, e));
 	return warehouse_apply(of(w)->inner, c, e);
 }
 
@@ -63,6 +98,7 @@ static enum err tx_ensure_table(struct warehouse_tx *x, const struct table *t, s
 static enum err tx_put(struct warehouse_tx *x, const struct change_set *c, struct error *e)
 {
 	TRY(pass(tx_of(x)->w, "put", e));
+	TRY(refuse(tx_of(x)->w, c, e));
 	return warehouse_tx_put(tx_of(x)->inner, c, e);
 }
 

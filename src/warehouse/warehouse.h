@@ -32,7 +32,9 @@ struct table_changes {
 	const struct batch *rows; /* every change, in commit order: becomes history */
 	/* The fold, found before the SQL: indexes of the newest change of each key. Upserts and
 	 * deletes, ascending. Rows of op T, and rows that a later T has taken, are never among
-	 * them. A table without a key takes inserts only, and every one of them is listed. */
+	 * them. A table without a key takes inserts only, and every one of them is listed. Of a bag
+	 * (table_is_bag) it is what is left when insertions and deletions of equal rows have
+	 * cancelled each other: each deletion takes one such row of current. */
 	const uint32_t *newest;
 	size_t nnewest;
 	bool truncated; /* empty the current table before the fold */
@@ -88,8 +90,9 @@ struct warehouse_ops {
 	const char *name; /* "duckdb", "bigquery" */
 
 	/* Makes datasets, current and history tables and the versions view fit the table:
-	 * created when absent, columns added, dropped or retyped when they differ. History keeps
-	 * the columns that the source has dropped. Idempotent. */
+	 * created when absent, columns renamed (column.was), added, dropped or retyped when they
+	 * differ. History keeps the columns that the source has dropped; when one of the same name
+	 * comes, the old one stays as NAME__was_TYPE. Idempotent. */
 	enum err (*ensure_table)(struct warehouse *, const struct table *, struct error *);
 
 	/* History rows, the fold into current, and marks: all of it, or after any crash nothing. */
@@ -185,5 +188,11 @@ void sql_text(struct buf *out, struct str text);
  * named operation ("apply", "query", ...; "*" for any) with ERR_UNAVAILABLE. For tests: "fail
  * each call once" is a loop over n. Closing it closes inner. */
 struct warehouse *warehouse_faulty(struct warehouse *inner, const char *op, unsigned nth);
+
+/* Such a driver refuses (ERR_INPUT) every set of changes with a row whose key's hash is a multiple
+ * of one_in, as an engine with a constraint would; 0 ends that. A table without a key counts by
+ * its whole row. Any thread. warehouse_refuses() tells which rows. */
+void warehouse_faulty_refuse(struct warehouse *faulty, unsigned one_in);
+bool warehouse_refuses(const struct batch *rows, size_t row, unsigned one_in);
 
 #endif

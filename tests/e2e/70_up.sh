@@ -31,8 +31,8 @@ expect 0 "$SLUICE" init
 # PostgreSQL is away at the start: it says so, and starts when it is back.
 mv "$T/postgres/run" "$T/postgres/away"
 up away
-expect 0 curl -s "http://$ADDRESS/readyz?verbose"
-grep -q "the role replicate has not started" "$T/out" || die "readyz does not say why: $(cat "$T/out")"
+says_why() { curl -s "http://$ADDRESS/readyz?verbose" | grep -q "the role replicate has not started"; }
+until_ok says_why
 expect 0 curl -fsS "http://$ADDRESS/livez"
 mv "$T/postgres/away" "$T/postgres/run"
 until_ok ready

@@ -1,6 +1,8 @@
 /*
  * private_pg: a PostgreSQL for one end-to-end test. Prints its connection string, then lives
- * until its standard input closes or it is told to stop; then nothing of it is left.
+ * until its standard input closes or it is told to stop; then nothing of it is left. An f on its
+ * standard input restarts the server fast, an i immediately, as after a crash; each is answered
+ * with the connection string once it is ready again.
  *
  * usage: private_pg DIR [SETTING=VALUE...]
  */
@@ -23,13 +25,28 @@ static void on_signal(int sig)
 	atomic_store(&stop, true);
 }
 
-static void wait_for_the_end(void)
+static enum err obey(struct pg_server *server, char byte, struct error *e)
+{
+	if (byte != 'f' && byte != 'i')
+		return OK;
+	TRY(pg_server_restart(server, byte == 'i', e));
+	printf("%s\n", pg_server_conninfo(server));
+	fflush(stdout);
+	return OK;
+}
+
+static enum err wait_for_the_end(struct pg_server *server, struct error *e)
 {
 	char byte;
 	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-	while (!atomic_load(&stop))
-		if (poll(&p, 1, 100) > 0 && read(STDIN_FILENO, &byte, 1) <= 0)
-			return;
+	while (!atomic_load(&stop)) {
+		if (poll(&p, 1, 100) <= 0)
+			continue;
+		if (read(STDIN_FILENO, &byte, 1) <= 0)
+			return OK;
+		TRY(obey(server, byte, e));
+	}
+	return OK;
 }
 
 int main(int argc, char **argv)
@@ -53,7 +70,9 @@ int main(int argc, char **argv)
 	}
 	printf("%s\n", pg_server_conninfo(server));
 	fflush(stdout);
-	wait_for_the_end();
+	enum err rc = wait_for_the_end(server, &e);
+	if (rc != OK)
+		fprintf(stderr, "private_pg: %s\n", e.text);
 	pg_server_stop(server, true);
-	return 0;
+	return rc == OK ? 0 : 1;
 }

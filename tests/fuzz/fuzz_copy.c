@@ -5,27 +5,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "all_types.h"
 #include "batch.h"
 #include "canon.h"
 #include "copy_rows.h"
-#include "pg_value.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const uint32_t types[] = {
-	16, 21, 23, 20, 26, 700, 701, 1700, 25, 114, 17, 2950, 1082, 1083, 1114, 1184, 1186, 3802};
-
-#define TYPES (sizeof types / sizeof *types)
-
-static void fill_table(struct table *t, struct column *columns)
-{
-	for (size_t i = 0; i < TYPES; i++)
-		columns[i] = (struct column){.name = STR("c"),
-			.pg_type = types[i],
-			.pg_modifier = -1,
-			.type = pg_landing(types[i], -1)};
-	*t = (struct table){.name = STR("t"), .ncolumns = TYPES, .columns = columns};
-}
 
 struct outcome {
 	enum err rc;
@@ -40,7 +25,7 @@ static void take_rows(const struct batch *b, struct outcome *o)
 	size_t note = 0;
 
 	for (size_t row = 0; row < b->rows; row++)
-		for (size_t col = 0; col < TYPES; col++) {
+		for (size_t col = 0; col < ALL_TYPES; col++) {
 			struct str exact = STR_NONE;
 			if (note < b->nexact && b->exact[note].row == row &&
 				b->exact[note].column == col)
@@ -85,13 +70,13 @@ static void copy(struct batch *b, struct str bytes, size_t step, size_t most, st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct column columns[TYPES];
+	struct column columns[ALL_TYPES];
 	struct table table;
 	struct outcome pieces, whole;
 
 	if (size < 2)
 		return 0;
-	fill_table(&table, columns);
+	all_types_table(&table, columns);
 	struct batch *b = batch_new(&table);
 	struct str bytes = str_make(data + 2, size - 2);
 	copy(b, bytes, 1 + (size_t)data[0] % 64, 1 + (size_t)data[1] % 8, &pieces);

@@ -134,6 +134,74 @@ static void test_servers_that_are_not_there(void **state)
 	pg_close(NULL);
 }
 
+static void write_password(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Read at each connection; while it is being replaced it passes. */
+static void test_password_file(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = {.kind = OK};
+	struct pg *c = NULL;
+	char path[192];
+	struct pg_options o = {.conninfo = pg_server_conninfo(f->server),
+		.password = "as it was at the start",
+		.password_file = path};
+
+	snprintf(path, sizeof path, "%s/password", f->dir);
+	assert_err(pg_open(&c, &o, &f->env, &e), ERR_UNAVAILABLE, &e);
+	assert_has(e.text, path);
+	write_password(path, "one\n");
+	assert_ok(pg_open(&c, &o, &f->env, &e), &e);
+	assert_string_equal(PQpass(c->conn), "one");
+	pg_close(c);
+	write_password(path, "two");
+	assert_ok(pg_open(&c, &o, &f->env, &e), &e);
+	assert_string_equal(PQpass(c->conn), "two");
+	pg_close(c);
+}
+
+static const char *option_of(const struct pg *c, const char *keyword, struct arena *mem)
+{
+	PQconninfoOption *all = PQconninfo(c->conn);
+	const char *value = "";
+
+	for (PQconninfoOption *o = all; o != NULL && o->keyword != NULL; o++)
+		if (strcmp(o->keyword, keyword) == 0 && o->val != NULL)
+			value = arena_cstr(mem, str_of(o->val));
+	PQconninfoFree(all);
+	return value;
+}
+
+/* A peer that has vanished is noticed; what the connection string says goes before. */
+static void test_liveness(void **state)
+{
+	struct fixture *f = *state;
+	struct error e = {.kind = OK};
+	struct pg *c = NULL;
+	const char *own = arena_fmt(
+		&f->mem, "%s keepalives_idle=300 tcp_user_timeout=0", pg_server_conninfo(f->server))
+				  .p;
+	struct pg_options o = {.conninfo = pg_server_conninfo(f->server)};
+
+	assert_ok(pg_open(&c, &o, &f->env, &e), &e);
+	assert_string_equal(option_of(c, "keepalives_idle", &f->mem), "20");
+	assert_string_equal(option_of(c, "tcp_user_timeout", &f->mem), "30000");
+	pg_close(c);
+	o.conninfo = own;
+	assert_ok(pg_open(&c, &o, &f->env, &e), &e);
+	assert_string_equal(option_of(c, "keepalives_idle", &f->mem), "300");
+	assert_string_equal(option_of(c, "tcp_user_timeout", &f->mem), "0");
+	assert_string_equal(option_of(c, "keepalives_interval", &f->mem), "10");
+	pg_close(c);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -142,6 +210,8 @@ int main(void)
 		cmocka_unit_test(test_quoting),
 		cmocka_unit_test(test_failures_are_told_apart),
 		cmocka_unit_test(test_servers_that_are_not_there),
+		cmocka_unit_test(test_password_file),
+		cmocka_unit_test(test_liveness),
 	};
 
 	return cmocka_run_group_tests_name("conn", tests, fixture_start, fixture_stop);

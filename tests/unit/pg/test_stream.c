@@ -75,6 +75,23 @@ static void expect_update(struct reading *r)
 	assert_str(m->new_row.values[0].bytes, "2");
 }
 
+/* The form by version; only the oldest of them is there to be asked. */
+static void test_slot_command(void **state)
+{
+	struct fixture *f = *state;
+	static const char plain[] =
+		"CREATE_REPLICATION_SLOT \"a \"\"b\"\"\" LOGICAL pgoutput EXPORT_SNAPSHOT";
+	static const char follows[] = "CREATE_REPLICATION_SLOT \"a \"\"b\"\"\" LOGICAL pgoutput "
+				      "(SNAPSHOT 'export', FAILOVER true)";
+
+	assert_string_equal(pg_create_slot_sql("a \"b\"", 130000, false, &f->mem), plain);
+	assert_string_equal(pg_create_slot_sql("a \"b\"", 160004, false, &f->mem), plain);
+	assert_string_equal(pg_create_slot_sql("a \"b\"", 170000, false, &f->mem), follows);
+	assert_string_equal(pg_create_slot_sql("a \"b\"", 180001, false, &f->mem), follows);
+	/* A standby cannot make one. */
+	assert_string_equal(pg_create_slot_sql("a \"b\"", 170000, true, &f->mem), plain);
+}
+
 static void test_changes_in_order(void **state)
 {
 	struct fixture *f = *state;
@@ -298,6 +315,7 @@ static void test_streamed_transaction(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slot_command),
 		cmocka_unit_test(test_changes_in_order),
 		cmocka_unit_test(test_feedback_moves_the_slot),
 		cmocka_unit_test(test_waiting_ends),

@@ -37,8 +37,9 @@ static int teardown(void **state)
 /* ---- a journal that is not what was sent ---- */
 
 struct forgery {
-	const char *drop;      /* messages that contain it are left out */
-	const char *from, *to; /* of the same length: replaced wherever it stands */
+	const char *drop;        /* messages that contain it are left out */
+	const char *drop_delete; /* so are deletions that contain it */
+	const char *from, *to;   /* of the same length: replaced wherever it stands */
 };
 
 static void forge_message(struct forgery *f, struct buf *text)
@@ -65,6 +66,9 @@ static void copy_messages(struct forgery *f, struct journal_reader *from, struct
 		if (rec.kind != JOURNAL_MESSAGE)
 			continue;
 		if (f->drop != NULL && str_find(rec.payload, str_of(f->drop)) >= 0)
+			continue;
+		if (f->drop_delete != NULL && rec.payload.p[0] == 'D' &&
+			str_find(rec.payload, str_of(f->drop_delete)) >= 0)
 			continue;
 		buf_reset(&text);
 		buf_put(&text, rec.payload);
@@ -140,10 +144,29 @@ static void test_what_was_captured_wrong(void **state)
 	assert_blamed(s, NULL, "public.items", "{\"id\":305}", BLAME_APPLY);
 	streamed_restore(s);
 
-	/* The same of a row that the first copy brought: the journal has nothing of it. */
+	/* The same of a row that the first copy brought: the journal has nothing of it, but the
+	 * source wrote it after that copy. */
 	spoil(s, "name = 'name 200'", "id = 200");
 	forged = forge(s, "silent", (struct forgery){.drop = "name 200"});
-	assert_blamed(s, forged, "public.items", "{\"id\":200}", BLAME_CAPTURE_OR_APPLY);
+	assert_blamed(s, forged, "public.items", "{\"id\":200}", BLAME_CAPTURE);
+	streamed_restore(s);
+
+	/* A row that was inserted since, and of which nobody has heard. */
+	warehouse_run(&s->f,
+		"DELETE FROM public.items WHERE id = 312; "
+		"DELETE FROM public_history.items WHERE id = 312");
+	forged = forge(s, "lost", (struct forgery){.drop = "late 312"});
+	assert_blamed(s, forged, "public.items", "{\"id\":312}", BLAME_CAPTURE);
+	assert_blamed(s, NULL, "public.items", "{\"id\":312}", BLAME_APPLY);
+	streamed_restore(s);
+
+	/* A deletion that is not there, of a row that the first copy brought: nobody can tell. */
+	warehouse_run(&s->f,
+		"INSERT INTO public.items SELECT * REPLACE (250 AS id) FROM public.items WHERE id = "
+		"20; "
+		"DELETE FROM public_history.items WHERE id = 250 AND _op = 'D'");
+	forged = forge(s, "gone", (struct forgery){.drop = "name 250", .drop_delete = "250"});
+	assert_blamed(s, forged, "public.items", "{\"id\":250}", BLAME_CAPTURE_OR_APPLY);
 	streamed_restore(s);
 }
 
@@ -183,6 +206,24 @@ static void test_what_was_applied_wrong(void **state)
 		"DELETE FROM public.items WHERE id = 309; DELETE FROM public_history.items WHERE id "
 		"= 309 AND name = 'anew'");
 	assert_blamed(s, NULL, "public.items", "{\"id\":309}", BLAME_APPLY);
+	streamed_restore(s);
+}
+
+/* A row that has stood since the first copy: nothing was to be captured, so the copy is wrong. */
+static void test_what_was_copied_wrong(void **state)
+{
+	struct streamed *s = *state;
+	char dir[256];
+
+	snprintf(dir, sizeof dir, "%s/none", s->f.dir);
+	spoil(s, "name = 'copied wrong'", "id = 20");
+	assert_blamed(s, NULL, "public.items", "{\"id\":20}", BLAME_APPLY);
+	assert_blamed(s, dir, "public.items", "{\"id\":20}", BLAME_APPLY);
+	streamed_restore(s);
+	warehouse_run(&s->f,
+		"UPDATE public.pairs SET v = 77 WHERE a = 'ab' AND b = 'c'; "
+		"UPDATE public_history.pairs SET v = 77 WHERE a = 'ab' AND b = 'c'");
+	assert_blamed(s, NULL, "public.pairs", "{\"a\":\"ab\",\"b\":\"c\"}", BLAME_APPLY);
 	streamed_restore(s);
 }
 
@@ -237,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_was_captured_wrong),
 		cmocka_unit_test(test_what_was_applied_wrong),
+		cmocka_unit_test(test_what_was_copied_wrong),
 		cmocka_unit_test(test_without_a_journal),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_table_that_is_gone),

@@ -63,6 +63,7 @@ static void test_floats(void **state)
 	SHOWS(T_FLOAT8, double, 1.7976931348623157e308, "1.7976931348623157e+308");
 	SHOWS(T_FLOAT8, double, 5e-324, "5e-324");
 	SHOWS(T_FLOAT8, double, ldexp(1, -44), "5.684341886080802e-14");
+	SHOWS(T_FLOAT8, double, 1e23, "9.999999999999999e+22"); /* 1e23 is halfway to the next */
 	SHOWS(T_FLOAT8, double, (double)NAN, "NaN");
 	SHOWS(T_FLOAT8, double, -(double)INFINITY, "-Infinity");
 	SHOWS(T_FLOAT4, float, 0.1F, "0.1");
