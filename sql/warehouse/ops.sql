@@ -64,6 +64,21 @@ CREATE TABLE IF NOT EXISTS ops.schema_changes (
 	change VARCHAR NOT NULL
 );
 
+-- What apply took from the source beside the stream, so that it can be done again without asking:
+-- see src/replicate/answers.h.
+CREATE TABLE IF NOT EXISTS ops.schema_answers (
+	n BIGINT NOT NULL,               -- the order in which they were given
+	relid BIGINT NOT NULL,
+	lsn_number BIGINT NOT NULL,      -- of the transaction, or the position between two
+	at_rest BOOLEAN NOT NULL,        -- between two transactions
+	kind VARCHAR NOT NULL,
+	schema_name VARCHAR NOT NULL,
+	table_name VARCHAR NOT NULL,
+	shape_before VARCHAR NOT NULL,   -- as marks have it; empty: none
+	shape_said VARCHAR NOT NULL,
+	body VARCHAR NOT NULL
+);
+
 -- Rows that the warehouse refused, with their reason. A row whose settled_at is NULL waits for
 -- `sluice table retry`. Values are PostgreSQL's text, as strings.
 CREATE TABLE IF NOT EXISTS ops.dead_letters (

@@ -129,9 +129,10 @@ static void print_dead_letters(struct context *c, const json_t *p)
 	if (whole(p, "waiting") == 0)
 		fputs("none", c->out);
 	else
-		fprintf(c->out, "%lld wait; the newest, of %s: %s; `sluice table retry` tries them "
-			"again", whole(p, "waiting"), text_of(p, "table", "?"),
-			text_of(p, "reason", "?"));
+		fprintf(c->out,
+			"%lld wait; the newest, of %s: %s; `sluice table retry` tries them "
+			"again",
+			whole(p, "waiting"), text_of(p, "table", "?"), text_of(p, "reason", "?"));
 }
 
 static void print_journal(struct context *c, const json_t *p)
@@ -204,8 +205,7 @@ static void print_tables(struct context *c, const json_t *p)
 	json_array_foreach (p, i, o) {
 		struct str rows = is_known(o, "rows") ? arena_fmt(c->mem, "%lld", whole(o, "rows"))
 						      : STR("?");
-		const struct str cells[] = {str_of(text_of(o, "table", "")), rows,
-			state_of(c, o),
+		const struct str cells[] = {str_of(text_of(o, "table", "")), rows, state_of(c, o),
 			str_of(text_of(o, "last_change", "-"))};
 		print_table_row(t, cells);
 	}

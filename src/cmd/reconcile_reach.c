@@ -48,17 +48,41 @@ enum err reconcile_reach(void *arg, lsn at, struct error *e)
 	return rc;
 }
 
-enum err reconcile_first_copy(struct context *c, struct warehouse *w, struct error *e)
+/* A copy that was broken off, or has not begun, ends before anything is compared: its cut would lie
+ * after the one that is compared. */
+static enum err copies_left(struct warehouse *w, bool *left, struct error *e)
 {
-	struct reconcile_reach reach = {.c = c, .warehouse = w};
 	struct replicate_position stands = {.found = false};
-	const struct replicate_until until = {.kind = REPLICATE_CAUGHT_UP};
+	int64_t running = 0;
 
 	TRY(replicate_position(w, &stands, e));
 	if (stands.found)
-		return OK;
-	if (shared_join_replicate(c->shared) == NULL)
-		return run_until(&reach, until, e);
-	shared_leave_replicate(c->shared);
+		TRY(warehouse_i64(w,
+			STR("SELECT count(*) FROM ops.marks WHERE starts_with(name, 'snapshot:') "
+			    "AND json_extract_string(value, '$.state') = 'running'"),
+			&running, e));
+	*left = !stands.found || running > 0;
 	return OK;
+}
+
+enum err reconcile_first_copy(struct context *c, struct warehouse *w, struct error *e)
+{
+	struct reconcile_reach reach = {.c = c, .warehouse = w};
+	const struct replicate_until until = {.kind = REPLICATE_CAUGHT_UP};
+	struct replicate_options o;
+	bool left;
+	lsn at;
+
+	TRY(copies_left(w, &left, e));
+	if (!left)
+		return OK;
+	struct replicate *running = shared_join_replicate(c->shared);
+	if (running == NULL)
+		return run_until(&reach, until, e);
+	replicate_settings_options(c, &o);
+	enum err rc = replicate_source_flushed(&o, c->env, &at, e);
+	if (rc == OK)
+		rc = wait_here(c, running, at, e);
+	shared_leave_replicate(c->shared);
+	return rc;
 }

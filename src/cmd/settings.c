@@ -122,7 +122,8 @@ static const struct conf_key reconcile_keys[] = {
 	KEY(reconcile_settings, pause_sessions, .type = CONF_INT, .initial = "0", .max = 1000000,
 		.help = "Sessions of the source that run a statement, beyond which no further range "
 			"is begun. 0: no limit."),
-	KEY(reconcile_settings, pause_transaction, .type = CONF_TIME, .initial = "0", .max = 30 * DAY,
+	KEY(reconcile_settings, pause_transaction, .type = CONF_TIME, .initial = "0",
+		.max = 30 * DAY,
 		.help = "Age of the source's oldest transaction beyond which no further range is "
 			"begun. 0: no limit."),
 	KEY(reconcile_settings, pause_limit, .type = CONF_TIME, .initial = "10min", .max = 30 * DAY,

@@ -155,8 +155,9 @@ static void open_parts(struct status *s)
 static void put_all(struct status *s)
 {
 	static void (*const parts[])(struct status *) = {put_source, put_slot, status_put_position,
-		put_journal, status_put_tables, status_put_reconciliation, status_put_schema_changes, status_put_models,
-		status_put_workflows, status_put_replication, status_put_dead_letters, put_last_error, put_errors};
+		put_journal, status_put_tables, status_put_reconciliation,
+		status_put_schema_changes, status_put_models, status_put_workflows,
+		status_put_replication, status_put_dead_letters, put_last_error, put_errors};
 
 	jo_object(&s->j, NULL);
 	for (size_t i = 0; i < sizeof parts / sizeof *parts && !env_stopping(s->c->env); i++)

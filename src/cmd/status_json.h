@@ -10,8 +10,8 @@
 
 /*
  * Appends the object: source, slot, position, journal, tables, reconciliation, models,
- * workflows, replication, dead_letters, last_error, errors. Fails only when interrupted or when the text grows past
- * the buffer's ceiling.
+ * workflows, replication, dead_letters, last_error, errors. Fails only when interrupted or when the
+ * text grows past the buffer's ceiling.
  */
 enum err status_json(struct context *c, struct buf *out, struct error *e) MUST_CHECK;
 

@@ -135,10 +135,11 @@ static enum err check_held(const struct group *g, const struct subject *s, struc
 	if (!table_hold_is(&hold))
 		return OK;
 	return FAIL(e, ERR_UNAVAILABLE,
-		hold.paused ? "comparing %.*s: it is paused, so its changes are left out; let it go on "
-			      "with `sluice table resume`, and reconcile again"
-			    : "comparing %.*s: it was paused and is catching up; reconcile again when "
-			      "`sluice status` does not show it as held any more",
+		hold.paused
+			? "comparing %.*s: it is paused, so its changes are left out; let it go on "
+			  "with `sluice table resume`, and reconcile again"
+			: "comparing %.*s: it was paused and is catching up; reconcile again when "
+			  "`sluice status` does not show it as held any more",
 		STR_ARG(s->name));
 }
 

@@ -10,6 +10,7 @@
 #include "journal_files.h"
 #include "marks.h"
 #include "replicate.h"
+#include "window_answers.h"
 #include "window_file.h"
 #include "window_frames.h"
 #include "window_manifest.h"
@@ -293,6 +294,7 @@ static enum err record_all(struct recording *r, struct error *e)
 	TRY(record_messages(r, e));
 	TRY(failpoint_hit(r->env, "window.messages", e));
 	TRY(record_state(r, e));
+	TRY(window_answers_write(r->dir, r->warehouse, r->w, e));
 	TRY(check_unchanged(r, e));
 	TRY(record_manifest(r, e));
 	TRY(failpoint_hit(r->env, "window.manifest", e));

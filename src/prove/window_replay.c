@@ -11,6 +11,7 @@
 #include "marks.h"
 #include "mem.h"
 #include "replay.h"
+#include "window_answers.h"
 #include "window_manifest.h"
 #include "window_state.h"
 
@@ -198,6 +199,7 @@ static enum err load_state(struct replaying *r, struct error *e)
 {
 	for (size_t i = 0; i < r->w->ntables; i++)
 		TRY(load_table(r, &r->w->tables[i], e));
+	TRY(window_answers_load(r->dir, r->warehouse, e));
 	return load_marks(r, e);
 }
 

@@ -50,6 +50,18 @@ static bool same_key(const struct table *t, const struct pgoutput_relation *r)
 	return keys == t->nkeys;
 }
 
+/* It may have had another name then; one of the same name may be another table. */
+static size_t table_at(const struct window_info *w, const struct pgoutput_relation *r)
+{
+	for (size_t i = 0; i < w->ntables; i++)
+		if (w->tables[i].relid == r->relid)
+			return i;
+	for (size_t i = 0; i < w->ntables; i++)
+		if (str_eq(w->tables[i].schema, r->schema) && str_eq(w->tables[i].name, r->name))
+			return i;
+	return SIZE_MAX;
+}
+
 static void on_relation(struct tally *t, const struct pgoutput_relation *r)
 {
 	struct tally_relation *x = find(t, r->relid);
@@ -63,14 +75,12 @@ static void on_relation(struct tally *t, const struct pgoutput_relation *r)
 	}
 	*x = (struct tally_relation){.relid = r->relid, .table = SIZE_MAX};
 	snprintf(x->name, sizeof x->name, "%.*s.%.*s", STR_ARG(r->schema), STR_ARG(r->name));
-	for (size_t i = 0; i < t->w->ntables; i++) {
-		const struct window_table *w = &t->w->tables[i];
-		if (!str_eq(w->schema, r->schema) || !str_eq(w->name, r->name))
-			continue;
-		x->table = i;
-		x->other_relid = w->relid != r->relid;
-		x->other_key = !same_key(w->table, r);
-	}
+	x->table = table_at(t->w, r);
+	if (x->table == SIZE_MAX)
+		return;
+	const struct window_table *w = &t->w->tables[x->table];
+	x->other_relid = w->relid != r->relid;
+	x->other_key = !same_key(w->table, r);
 }
 
 /* The table of a change, which must be one that the recorded state fits. */
@@ -88,7 +98,7 @@ static enum err table_of(
 	if (x->table == SIZE_MAX)
 		return FAIL(e, ERR_USAGE,
 			"the transaction at %s changes the table %s, which the warehouse does not "
-			"have: it was renamed, dropped, or is still being copied; record with --from "
+			"have: it was dropped, or is still being copied; record with --from "
 			"a later position",
 			text, x->name);
 	if (x->other_relid)

@@ -41,8 +41,7 @@ static enum err join_apart(struct apply *a, struct relation *rel, struct error *
 	if (rel->joined)
 		return OK;
 	arena_reset(&rel->cut_mem);
-	TRY(replicate_snapshot(
-		a->r->w, a->apart->schema, a->apart->name, &rel->cut_mem, &s, e));
+	TRY(replicate_snapshot(a->r->w, a->apart->schema, a->apart->name, &rel->cut_mem, &s, e));
 	rel->cut = s.cut;
 	rel->joined = true;
 	return OK;

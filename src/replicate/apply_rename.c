@@ -1,6 +1,7 @@
 /* Tables that get another name, in the order in which the stream brings it. */
 #include "apply.h"
 
+#include "apply_answers.h"
 #include "apply_record.h"
 #include "mem.h"
 #include "rename.h"
@@ -49,6 +50,9 @@ static enum err move(struct apply *a, struct relation *rel, struct renaming *r, 
 	struct buf sql;
 
 	TRY(write_rows(a, e));
+	/* The stream tells of it by itself. */
+	if (!a->tx.open)
+		TRY(apply_keep_answer(a, rel->said, ANSWER_NAME, STR_NONE, STR_NONE, e));
 	if (a->part != NULL && a->r->replay == NULL)
 		TRY(keep_joined(a, rel, r, e));
 	buf_init(&sql, BUF_MAX_DEFAULT);

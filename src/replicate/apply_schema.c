@@ -2,6 +2,7 @@
 #include "apply.h"
 
 #include "align.h"
+#include "apply_answers.h"
 #include "apply_record.h"
 #include "backfill.h"
 #include "marks.h"
@@ -195,6 +196,16 @@ static enum err ask_columns(struct apply *a, const struct relation *rel, struct 
 	return rc;
 }
 
+/* Of columns whose numbers are known. */
+static bool same_numbers(const struct table *said, const struct table *known)
+{
+	for (size_t i = 0; i < said->ncolumns; i++)
+		if (said->columns[i].attnum != 0 && known->columns[i].attnum != 0 &&
+			said->columns[i].attnum != known->columns[i].attnum)
+			return false;
+	return true;
+}
+
 /* A column that was dropped and added again, with its name and type, is another one. What the
  * journal has is applied also while the source is away: then this cannot be known. */
 static enum err looks_alike(struct apply *a, const struct relation *rel, const struct table *known,
@@ -205,7 +216,11 @@ static enum err looks_alike(struct apply *a, const struct relation *rel, const s
 	struct attributes now;
 
 	*alike = true;
-	if (a->r->replay != NULL || clock_mono(a->r->env.clock) < a->asks_again_us)
+	if (a->r->replay != NULL) {
+		*alike = same_numbers(rel->said, known);
+		return OK;
+	}
+	if ( clock_mono(a->r->env.clock) < a->asks_again_us)
 		return OK;
 	enum err rc = ask_columns(a, rel, &mem, &now, &why);
 	if (rc == OK)
@@ -242,20 +257,58 @@ static void name_columns(
 	}
 }
 
-/* Makes the warehouse follow from `before`; see align.h for what is what. */
+/* Which column is which, and what earlier rows get, asked of the source; kept for the next time. */
+static enum err ask_what_is_what(struct apply *a, struct relation *rel, const struct table *before,
+	int *from, struct backfill *filling, struct arena *mem, struct error *e)
+{
+	struct table *said = rel->said;
+	struct attributes asked;
+	struct buf body;
+
+	TRY(ask_columns(a, rel, mem, &asked, e));
+	align_columns(before, said, &asked, from);
+	TRY(backfill_plan(a, said, before, from, &asked, filling, e));
+	buf_init(&body, BUF_MAX_DEFAULT);
+	backfill_write(filling, said, &body);
+	said->relid = rel->relid;
+	enum err rc = apply_keep_answer(
+		a, said, ANSWER_SHAPE, mark_shape(mem, before), buf_str(&body), e);
+	buf_free(&body);
+	if (rc != OK)
+		backfill_free(filling);
+	return rc;
+}
+
+/* See align.h for what is what; an answer that was given before is taken again. */
+static enum err what_is_what(struct apply *a, struct relation *rel, const struct table *before,
+	int *from, struct backfill *filling, struct arena *mem, struct error *e)
+{
+	struct answer known;
+	bool found;
+
+	TRY(apply_known_answer(a, rel, before, mem, &known, &found, e));
+	if (!found)
+		return ask_what_is_what(a, rel, before, from, filling, mem, e);
+	TRY(answer_take(&known, rel->said, &rel->said_mem, e));
+	answer_pair(before, rel->said, from);
+	return backfill_parse(known.body, rel->said, filling, e);
+}
+
+/* Makes the warehouse follow from `before`. */
 static enum err follow(struct apply *a, struct relation *rel, const struct table *before,
 	struct arena *mem, struct error *e)
 {
 	struct table *said = rel->said;
 	struct backfill filling;
-	struct attributes asked;
 	int *from = arena_array(mem, said->ncolumns + 1, sizeof(*from));
 
-	TRY(ask_columns(a, rel, mem, &asked, e));
-	align_columns(before, said, &asked, from);
+	TRY(what_is_what(a, rel, before, from, &filling, mem, e));
 	name_columns(said, before, from, mem);
-	TRY(apply_record_change(a, said, shape_describe(before, said, from, mem), e));
-	TRY(backfill_plan(a, said, before, from, &asked, &filling, e));
+	enum err told = apply_record_change(a, said, shape_describe(before, said, from, mem), e);
+	if (told != OK) {
+		backfill_free(&filling);
+		return told;
+	}
 	bool collected = a->rows > 0 && a->tx.seq > 0 && rel->batch != NULL && rel->batch->rows > 0;
 	enum err rc = collected ? widen(a, rel, &filling, e) : reshape(a, rel, &filling, e);
 	backfill_free(&filling);
@@ -431,6 +484,23 @@ static bool same_shape(const struct table *a, const struct table *b)
 	return table_same_shape(a, b) && table_is_bag(a) == table_is_bag(b);
 }
 
+/* What the source tells beside the stream; in a replay, what it told then. */
+static enum err complete(
+	struct apply *a, struct relation *rel, const struct table *before, struct error *e)
+{
+	struct arena mem = {0};
+	const struct answer *x = apply_recorded_shape(a, rel, &mem);
+	enum err rc = OK;
+
+	if (x != NULL)
+		rc = answer_take(x, rel->said, &rel->said_mem, e);
+	arena_free(&mem);
+	if (x != NULL || rc != OK)
+		return rc;
+	TRY(complete_types(a, rel, before, e));
+	return complete_keys(a, rel, before, e);
+}
+
 static void take_numbers(struct table *said, const struct table *known)
 {
 	for (size_t i = 0; i < said->ncolumns; i++)
@@ -445,9 +515,7 @@ enum err apply_adapt(struct apply *a, struct relation *rel, struct error *e)
 	enum err rc = known_shape(a, rel, &mem, &before, e);
 
 	if (rc == OK)
-		rc = complete_types(a, rel, before, e);
-	if (rc == OK)
-		rc = complete_keys(a, rel, before, e);
+		rc = complete(a, rel, before, e);
 	if (rc != OK)
 		goto out;
 	if (rel->live != NULL && still_wide(rel))

@@ -14,9 +14,9 @@ size_t apply_collect(struct apply *a, struct table_changes *out)
 		struct relation *rel = a->relations.items[i];
 		if (rel->batch == NULL || rel->batch->rows == 0)
 			continue;
-		if (rel->copy != NULL)
-			snapshot_hold(a->r->snapshots, rel->copy, rel->batch);
 		out[n] = (struct table_changes){.table = rel->live, .rows = rel->batch};
+		if (rel->copy != NULL)
+			out[n].floor = snapshot_hold(a->r->snapshots, rel->copy, rel->batch);
 		fold_run(&rel->fold, rel->batch, &out[n]);
 		n++;
 	}
@@ -141,8 +141,8 @@ static struct mark how_far(struct apply *a)
 			.name = STR("position"), .value = mark_position(&a->mem, &a->whole)};
 	const struct table_hold hold = {
 		.has_from = true, .relid = a->apart->relid, .from = a->whole};
-	return table_hold_mark(&a->mem, a->apart->schema, a->apart->name,
-		a->apart->joining ? NULL : &hold);
+	return table_hold_mark(
+		&a->mem, a->apart->schema, a->apart->name, a->apart->joining ? NULL : &hold);
 }
 
 /* A table that catches up keeps what it has still to read. */

@@ -1,6 +1,7 @@
 #include "backfill.h"
 
 #include "guard.h"
+#include "json.h"
 #include "pg_value.h"
 
 void backfill_free(struct backfill *b)
@@ -35,6 +36,18 @@ static struct str guarded(struct apply *a, const struct table *t, const struct c
 	return s;
 }
 
+/* The text must live as long as the batch. */
+static enum err set_value(struct backfill *b, const struct table *now, size_t i, struct str text,
+	struct error *e)
+{
+	if (b->value == NULL) {
+		b->value = batch_new(now);
+		(void)batch_add(b->value);
+	}
+	b->texts[i] = arena_str(&b->mem, text);
+	return pg_value_text(b->value, 0, i, b->texts[i], e);
+}
+
 static enum err plan_new(struct apply *a, struct backfill *b, const struct table *now, size_t i,
 	const struct attribute *at, struct buf *unknown, struct error *e)
 {
@@ -51,13 +64,14 @@ static enum err plan_new(struct apply *a, struct backfill *b, const struct table
 		add_again(b, i, true);
 	if (at->filled || !at->has_value || at->value_null)
 		return OK;
-	if (b->value == NULL) {
-		b->value = batch_new(now);
-		(void)batch_add(b->value);
-	}
-	/* The text must live as long as the batch. */
-	struct str text = guarded(a, now, &now->columns[i], at->value, &b->value->mem);
-	return pg_value_text(b->value, 0, i, text, e);
+	return set_value(b, now, i, guarded(a, now, &now->columns[i], at->value, &b->mem), e);
+}
+
+static void make_room(struct backfill *b, const struct table *now)
+{
+	b->again = arena_array(&b->mem, now->ncolumns + 1, sizeof(*b->again));
+	b->added = arena_array(&b->mem, now->ncolumns + 1, sizeof(*b->added));
+	b->texts = arena_array(&b->mem, now->ncolumns + 1, sizeof(*b->texts));
 }
 
 static bool is_retyped(const struct column *was, const struct column *is)
@@ -72,11 +86,10 @@ enum err backfill_plan(struct apply *a, const struct table *now, const struct ta
 	enum err rc = OK;
 
 	*out = (struct backfill){.value = NULL};
-	/* A replay has no source to ask: its rows keep NULL, as their history has it. */
+	/* A replay to which nothing was handed has no source to ask: its rows keep NULL. */
 	if (a->r->replay != NULL || before == NULL)
 		return OK;
-	out->again = arena_array(&out->mem, now->ncolumns + 1, sizeof(*out->again));
-	out->added = arena_array(&out->mem, now->ncolumns + 1, sizeof(*out->added));
+	make_room(out, now);
 	buf_init(&unknown, 1 << 20);
 	for (size_t i = 0; rc == OK && i < now->ncolumns; i++) {
 		const struct column *c = &now->columns[i];
@@ -88,6 +101,91 @@ enum err backfill_plan(struct apply *a, const struct table *now, const struct ta
 	}
 	out->unknown = arena_str(&out->mem, buf_str(&unknown));
 	buf_free(&unknown);
+	if (rc != OK)
+		backfill_free(out);
+	return rc;
+}
+
+/* ---- the plan, kept ---- */
+
+void backfill_write(const struct backfill *b, const struct table *now, struct buf *out)
+{
+	struct json_out j;
+
+	jo_init(&j, out);
+	jo_object(&j, NULL);
+	jo_array(&j, "values");
+	for (size_t i = 0; b->value != NULL && i < now->ncolumns; i++) {
+		if (b->texts[i].p == NULL)
+			continue;
+		jo_object(&j, NULL);
+		jo_str(&j, "name", now->columns[i].name);
+		jo_str(&j, "value", b->texts[i]);
+		jo_end_object(&j);
+	}
+	jo_end_array(&j);
+	jo_array(&j, "again");
+	for (size_t i = 0; i < b->nagain; i++) {
+		jo_object(&j, NULL);
+		jo_str(&j, "name", now->columns[b->again[i]].name);
+		jo_bool(&j, "added", b->added[i]);
+		jo_end_object(&j);
+	}
+	jo_end_array(&j);
+	jo_str(&j, "unknown", b->unknown);
+	jo_end_object(&j);
+}
+
+static enum err want_column(
+	const json_t *item, const struct table *now, size_t *out, struct error *e)
+{
+	struct str name;
+
+	TRY(json_want_str(item, "name", &name, e));
+	int at = table_column(now, name);
+	if (at < 0)
+		return FAIL(e, ERR_INPUT, "%.*s is no column of the table", STR_ARG(name));
+	*out = (size_t)at;
+	return OK;
+}
+
+static enum err parse_plan(
+	const json_t *doc, const struct table *now, struct backfill *out, struct error *e)
+{
+	const json_t *item;
+	struct str value;
+	size_t k, at = 0;
+	bool added;
+
+	json_array_foreach (json_object_get(doc, "values"), k, item) {
+		TRY(want_column(item, now, &at, e));
+		TRY(json_want_str(item, "value", &value, e));
+		TRY(set_value(out, now, at, value, e));
+	}
+	json_array_foreach (json_object_get(doc, "again"), k, item) {
+		TRY(want_column(item, now, &at, e));
+		TRY(json_want_bool(item, "added", &added, e));
+		if (out->nagain < now->ncolumns)
+			add_again(out, at, added);
+	}
+	TRY(json_want_str(doc, "unknown", &value, e));
+	out->unknown = arena_str(&out->mem, value);
+	return OK;
+}
+
+enum err backfill_parse(
+	struct str text, const struct table *now, struct backfill *out, struct error *e)
+{
+	json_t *doc = NULL;
+
+	*out = (struct backfill){.value = NULL};
+	make_room(out, now);
+	if (text.n == 0)
+		return OK;
+	enum err rc = json_read(text, "what is to be filled in", &doc, e);
+	if (rc == OK)
+		rc = parse_plan(doc, now, out, e);
+	json_decref(doc);
 	if (rc != OK)
 		backfill_free(out);
 	return rc;

@@ -11,6 +11,7 @@
 struct backfill {
 	struct arena mem;
 	struct batch *value; /* one row: the values; NULL: there are none */
+	struct str *texts;   /* of the value, by column; .p NULL: none */
 	struct str unknown;  /* columns whose values cannot be had, "a, b"; may be empty */
 	/* Columns of which every row may have got a value of its own: see refill.h. */
 	uint16_t *again;
@@ -22,6 +23,10 @@ struct backfill {
  * what the catalog says of them. Free out. */
 enum err backfill_plan(struct apply *a, const struct table *now, const struct table *before,
 	const int *from, const struct attributes *asked, struct backfill *out,
+	struct error *e) MUST_CHECK;
+/* The plan as JSON, by the names of the columns of `now`, and back without asking anybody. */
+void backfill_write(const struct backfill *b, const struct table *now, struct buf *out);
+enum err backfill_parse(struct str text, const struct table *now, struct backfill *out,
 	struct error *e) MUST_CHECK;
 /* Gives the values that all rows have in common to the rows that stand in current and in history.
  * Running it again changes nothing. */

@@ -13,9 +13,9 @@
 struct session {
 	struct replicate *r;
 	struct pg *stream;
-	struct spill *spill; /* of transactions in progress */
+	struct spill *spill;        /* of transactions in progress */
 	struct guard_stream *guard; /* sees every message before it is kept */
-	struct buf plain;    /* a streamed message without its transaction's id */
+	struct buf plain;           /* a streamed message without its transaction's id */
 	int64_t pending_us; /* mono: since when a whole transaction waits for fsync; 0: none does */
 	int64_t feedback_us, position_us, asked_us;
 	lsn offered; /* the source's last word on its position */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apply_answers.h"
 #include "apply_record.h"
 #include "catalog_facts.h"
 #include "marks.h"
@@ -35,7 +36,7 @@ static struct relation *describe(struct apply *a, const struct table *t)
 	return rel;
 }
 
-static enum err follow_table(struct apply *a, const struct table *t, struct error *e)
+enum err catalog_follow_table(struct apply *a, const struct table *t, struct error *e)
 {
 	struct arena mem = {0};
 	struct replicate_snapshot s;
@@ -97,15 +98,35 @@ static void put_column_update(struct buf *sql, const struct table *t, const stru
 	buf_puts(sql, "; ");
 }
 
-static enum err rename_label(struct apply *a, const struct table *t, const struct column *c,
+static enum err keep_label(struct apply *a, const struct table *t, const struct column *c,
+	const struct label_change *l, struct error *e)
+{
+	struct buf body;
+	struct json_out j;
+
+	buf_init(&body, 1 << 20);
+	jo_init(&j, &body);
+	jo_object(&j, NULL);
+	jo_str(&j, "column", c->name);
+	jo_str(&j, "was", l->was);
+	jo_str(&j, "now", l->now);
+	jo_end_object(&j);
+	enum err rc = apply_keep_answer(a, t, ANSWER_LABEL, STR_NONE, buf_str(&body), e);
+	buf_free(&body);
+	return rc;
+}
+
+enum err catalog_follow_label(struct apply *a, const struct table *t, const struct column *c,
 	const struct label_change *l, struct error *e)
 {
 	struct arena mem = {0};
 	struct buf sql;
 
 	buf_init(&sql, 1 << 20);
-	put_column_update(&sql, t, c, l, a->whole.at, &mem);
-	enum err rc = warehouse_script(a->r->w, buf_str(&sql), e);
+	put_column_update(&sql, t, c, l, a->tx.commit, &mem);
+	enum err rc = keep_label(a, t, c, l, e);
+	if (rc == OK)
+		rc = warehouse_script(a->r->w, buf_str(&sql), e);
 	if (rc == OK)
 		rc = apply_record_change(a, t,
 			arena_fmt(&mem, "renamed the value %.*s of %.*s to %.*s", STR_ARG(l->was),
@@ -124,7 +145,7 @@ static enum err follow_labels(struct apply *a, const struct catalog_facts *now,
 			const struct table *t = now->tables.tables[k];
 			for (size_t c = 0; c < t->ncolumns; c++)
 				if (t->columns[c].pg_type == what->labels[i].type)
-					TRY(rename_label(
+					TRY(catalog_follow_label(
 						a, t, &t->columns[c], &what->labels[i], e));
 		}
 	return OK;
@@ -145,6 +166,7 @@ static enum err copy_again(struct apply *a, const struct table *t, struct str wh
 	bool begins;
 
 	TRY(apply_record_change(a, t, what, e));
+	TRY(apply_keep_answer(a, t, ANSWER_COPY, STR_NONE, what, e));
 	return snapshot_resync(a->r->snapshots, t, a->seen.written, &begins, e);
 }
 
@@ -214,7 +236,7 @@ static enum err act(struct apply *a, const struct catalog_facts *now, struct err
 	a->tx.committed_us = clock_wall(a->r->env.clock);
 	a->tx.seq = 0;
 	for (size_t i = 0; rc == OK && i < now->tables.n; i++)
-		rc = follow_table(a, now->tables.tables[i], e);
+		rc = catalog_follow_table(a, now->tables.tables[i], e);
 	if (rc == OK)
 		rc = catalog_compare(a->r->w, now, &mem, &what, e);
 	if (rc == OK)

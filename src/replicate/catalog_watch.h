@@ -10,8 +10,16 @@
 #define SLUICE_CATALOG_WATCH_H
 
 #include "apply.h"
+#include "catalog_facts.h"
 
 /* Between transactions of the stream. A source that is away is asked again later. */
 enum err catalog_watch(struct apply *a, struct error *e) MUST_CHECK;
+
+/* Two of the things it does, for a replay at their positions: a table as the catalog had it, and a
+ * label of an enum that got another name. */
+enum err catalog_follow_table(
+	struct apply *a, const struct table *t, struct error *e) MUST_CHECK;
+enum err catalog_follow_label(struct apply *a, const struct table *t, const struct column *c,
+	const struct label_change *l, struct error *e) MUST_CHECK;
 
 #endif

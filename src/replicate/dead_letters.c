@@ -30,7 +30,10 @@ struct sift {
 
 static struct table_changes changes_of(struct part *p, const struct batch *rows)
 {
-	struct table_changes out = {.table = p->c->table, .rows = rows, .fresh = p->c->fresh};
+	struct table_changes out = {.table = p->c->table,
+		.rows = rows,
+		.fresh = p->c->fresh,
+		.floor = p->c->floor};
 
 	fold_run(&p->fold, rows, &out);
 	return out;

@@ -22,22 +22,24 @@ struct engine_metrics {
 	struct metric *connected, *spill_bytes, *applied_lsn, *stalled[WATCHDOG_STAGES], *stalls;
 };
 
+struct answers;
 struct replicate_replay;
 struct snapshots;
 
 struct replicate {
 	const struct replicate_options *o;
 	const struct replicate_replay *replay; /* NULL: live, with a source to ask */
+	const struct answers *answers;         /* a replay's, of the source that was asked then */
 	struct warehouse *w;
 	struct env env;            /* the caller's, with a stop flag of our own */
 	struct rnd rnd, apply_rnd; /* capture's, apply's */
 	atomic_bool stop;
-	bool forever; /* a lost source is waited for */
+	bool forever;       /* a lost source is waited for */
 	lsn never_in_parts; /* apply's: the transaction whose parts the warehouse refused */
 	struct journal *journal;
 	struct journal_identity id;
-	int wake_fd;         /* ends capture's wait */
-	atomic_int waiters;  /* somebody waits for a position: ask the source for its own */
+	int wake_fd;        /* ends capture's wait */
+	atomic_int waiters; /* somebody waits for a position: ask the source for its own */
 	struct engine_metrics m;
 	struct thread capture, apply, watch, probe;
 	lsn kept; /* apply's: the journal stays from here, a table catches up; LSN_NONE: none */
@@ -69,8 +71,9 @@ void engine_wake(struct replicate *r);
 
 /* Has fn run in the apply thread, between two transactions, so that nobody else writes to the
  * warehouse meanwhile; waits for its end. ERR_UNAVAILABLE when it has not begun in timeout_us. */
-enum err engine_request(struct replicate *r, enum err (*fn)(struct replicate *r, void *arg,
-	struct error *e), void *arg, int64_t timeout_us, struct error *e) MUST_CHECK;
+enum err engine_request(struct replicate *r,
+	enum err (*fn)(struct replicate *r, void *arg, struct error *e), void *arg,
+	int64_t timeout_us, struct error *e) MUST_CHECK;
 /* Apply's part of it: whether something is asked for; does it. */
 bool engine_is_asked(struct replicate *r);
 void engine_serve(struct replicate *r);

@@ -47,8 +47,8 @@ static void push(struct journal *j)
 		j->pushed = j->written;
 	if (j->written - j->pushed < PUSH_BYTES)
 		return;
-	(void)sync_file_range(j->fd, (off_t)j->pushed, (off_t)(j->written - j->pushed),
-		SYNC_FILE_RANGE_WRITE);
+	(void)sync_file_range(
+		j->fd, (off_t)j->pushed, (off_t)(j->written - j->pushed), SYNC_FILE_RANGE_WRITE);
 	j->pushed = j->written;
 }
 

@@ -40,6 +40,9 @@ struct batch *letter_pick(const struct batch *b, const uint8_t *skip, size_t fro
 		out->seq[at] = b->seq[row];
 		out->xid[at] = b->xid[row];
 		out->committed_at[at] = b->committed_at[row];
+		/* Of no use without the deletion before it. */
+		out->moved[at] = b->moved[row] != 0 && row > from &&
+			(skip == NULL || skip[row - 1] == 0);
 		copy_values(b, row, out, at);
 		for (; exact < b->nexact && b->exact[exact].row == row; exact++)
 			batch_note_exact(out, at, b->exact[exact].column, b->exact[exact].text);

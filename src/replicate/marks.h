@@ -1,6 +1,6 @@
 /*
  * marks: what replication keeps in the warehouse beside the rows, as JSON by name: "position",
- * "snapshot:SCHEMA.NAME" and "shape:SCHEMA.NAME".
+ * "snapshot:SCHEMA.NAME", "shape:SCHEMA.NAME" and "table:SCHEMA.NAME" (see table_hold.h).
  */
 #ifndef SLUICE_MARKS_H
 #define SLUICE_MARKS_H

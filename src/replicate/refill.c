@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "apply_answers.h"
 #include "json.h"
+#include "marks.h"
 #include "pg_copy.h"
 #include "source.h"
 
@@ -21,6 +23,8 @@ struct refilling {
 	uint16_t *columns; /* as r's, without those that have changed once more */
 	bool *added;
 	size_t n;
+	bool kept; /* the rows are those that were read the first time */
+	struct str said;
 };
 
 static enum err nothing_to_match(const struct refill *r, const char *why, struct error *e)
@@ -246,6 +250,12 @@ static void put_exact(const struct refilling *f, struct buf *sql)
 	buf_puts(sql, "}'), coalesce(f.x, '{}')) AS VARCHAR), '{}') AS JSON)");
 }
 
+/* Behind what came before. In a replay, what is done at rest was done at its own position. */
+static lsn version_lsn(const struct refilling *f)
+{
+	return f->a->tx.open ? f->a->whole.at : f->a->tx.commit;
+}
+
 /* Rows whose value is not what the conversion made of it were changed by the source. */
 static void put_new_versions(struct refilling *f, struct buf *sql)
 {
@@ -268,7 +278,7 @@ static void put_new_versions(struct refilling *f, struct buf *sql)
 	buf_putf(sql,
 		"'U' AS _op, %" PRIu64 " AS _lsn, 0 AS _seq, 0 AS _xid, "
 		"to_timestamp(%" PRId64 " / 1000000.0) AS _committed_at, ",
-		f->a->whole.at.v, f->a->tx.committed_us);
+		version_lsn(f).v, f->a->tx.committed_us);
 	put_exact(f, sql);
 	buf_puts(sql, " AS _exact, NULL AS _unchanged FROM ");
 	put_current(sql, t);
@@ -293,12 +303,170 @@ static bool any(const struct refilling *f, bool added)
 	return false;
 }
 
+/* ---- kept, for those who apply this change again ---- */
+
+static struct answer answer_of(const struct refilling *f, const char *kind, struct str body)
+{
+	const struct table *t = f->r->table;
+
+	return (struct answer){.relid = t->relid,
+		.at = f->a->tx.commit,
+		.at_rest = !f->a->tx.open,
+		.kind = str_of(kind),
+		.schema = t->schema,
+		.name = t->name,
+		.said = f->said,
+		.body = body};
+}
+
+static void put_columns(const struct refilling *f, struct buf *out)
+{
+	struct json_out j;
+
+	jo_init(&j, out);
+	jo_array(&j, NULL);
+	for (size_t i = 0; i < f->n; i++)
+		jo_str(&j, NULL, value_name(f, i));
+	jo_end_array(&j);
+}
+
+static void put_row(const struct refilling *f, struct buf *sql)
+{
+	buf_puts(sql, "CAST(json_object(");
+	for (size_t k = 0; k < f->r->table->nkeys; k++)
+		buf_putf(sql, "'k%zu', CAST(f.k%zu AS VARCHAR), ", k, k);
+	for (size_t i = 0; i < f->n; i++)
+		buf_putf(sql, "'v%zu', CAST(f.v%zu AS VARCHAR), ", i, i);
+	buf_puts(sql, "'x', CAST(f.x AS VARCHAR)) AS VARCHAR)");
+}
+
+/* Of columns that were only converted, what the conversion gives need not be kept. */
+static void put_kept_from(const struct refilling *f, struct buf *sql)
+{
+	buf_putf(sql, " FROM ops.%.*s f", STR_ARG(f->stage));
+	if (any(f, true))
+		return;
+	buf_puts(sql, " JOIN ");
+	put_current(sql, f->r->table);
+	buf_puts(sql, " c ON ");
+	put_match(f, sql, "c");
+	buf_puts(sql, " WHERE f.x IS NOT NULL");
+	for (size_t i = 0; i < f->n; i++) {
+		buf_puts(sql, " OR c.");
+		sql_name(sql, value_name(f, i));
+		buf_putf(sql, " IS DISTINCT FROM f.v%zu", i);
+	}
+}
+
+static void put_kept(const struct refilling *f, struct buf *sql)
+{
+	struct buf columns;
+
+	buf_init(&columns, BUF_MAX_DEFAULT);
+	put_columns(f, &columns);
+	const struct answer x = answer_of(f, ANSWER_REFILLED, buf_str(&columns));
+	answer_sql(&x, sql);
+	buf_free(&columns);
+	buf_putf(sql,
+		"INSERT INTO ops.schema_answers SELECT (SELECT coalesce(max(n), 0) + 1 FROM "
+		"ops.schema_answers), %" PRIu32 ", %" PRIu64 ", %s, '" ANSWER_ROW "', ",
+		x.relid, x.at.v, x.at_rest ? "true" : "false");
+	sql_text(sql, x.schema);
+	buf_puts(sql, ", ");
+	sql_text(sql, x.name);
+	buf_puts(sql, ", '', ");
+	sql_text(sql, x.said);
+	buf_puts(sql, ", ");
+	put_row(f, sql);
+	put_kept_from(f, sql);
+	buf_puts(sql, "; ");
+}
+
+/* ---- the rows as they were kept ---- */
+
+static void put_where(const struct refilling *f, const char *kind, struct buf *sql)
+{
+	buf_putf(sql, "kind = '%s' AND relid = %" PRIu32 " AND lsn_number = %" PRIu64
+		" AND shape_said = ", kind, f->r->table->relid, f->a->tx.commit.v);
+	sql_text(sql, f->said);
+}
+
+static enum err take_kept_columns(struct refilling *f, struct str body, struct error *e)
+{
+	const struct refill *r = f->r;
+	const json_t *name;
+	json_t *doc;
+	size_t k;
+
+	f->columns = arena_array(&f->mem, r->n + 1, sizeof(*f->columns));
+	f->added = arena_array(&f->mem, r->n + 1, sizeof(*f->added));
+	TRY(json_read(body, "the columns that were read again", &doc, e));
+	json_array_foreach (doc, k, name)
+		for (size_t i = 0; i < r->n && f->n < r->n; i++) {
+			if (!str_eqc(r->table->columns[r->columns[i]].name,
+				    json_string_value(name)))
+				continue;
+			f->columns[f->n] = r->columns[i];
+			f->added[f->n++] = r->added[i];
+		}
+	json_decref(doc);
+	return OK;
+}
+
+/* f->kept is false when they have not been read yet. */
+static enum err find_kept(struct refilling *f, struct error *e)
+{
+	struct answers all;
+	struct buf where;
+
+	buf_init(&where, BUF_MAX_DEFAULT);
+	put_where(f, ANSWER_REFILLED, &where);
+	enum err rc = answers_read(f->a->r->w, buf_str(&where), &f->mem, &all, e);
+	buf_free(&where);
+	if (rc != OK || all.n == 0)
+		return rc;
+	f->kept = true;
+	return take_kept_columns(f, all.items[all.n - 1].body, e);
+}
+
+static enum err stage_kept(struct refilling *f, struct error *e)
+{
+	struct buf sql;
+
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	buf_putf(&sql, "INSERT INTO ops.%.*s SELECT ", STR_ARG(f->stage));
+	for (size_t k = 0; k < f->r->table->nkeys; k++)
+		buf_putf(&sql, "CAST(body AS JSON)->>'k%zu', ", k);
+	for (size_t i = 0; i < f->n; i++)
+		buf_putf(&sql, "CAST(body AS JSON)->>'v%zu', ", i);
+	buf_puts(&sql, "CAST(body AS JSON)->>'x' FROM ops.schema_answers WHERE ");
+	put_where(f, ANSWER_ROW, &sql);
+	enum err rc = warehouse_script(f->a->r->w, buf_str(&sql), e);
+	buf_free(&sql);
+	return rc;
+}
+
+static enum err get_rows(struct refilling *f, struct error *e)
+{
+	TRY(find_kept(f, e));
+	if (!f->kept && f->a->r->replay != NULL)
+		return nothing_to_match(f->r, "nor could they be when this was live", e);
+	if (!f->kept)
+		return read_rows(f, e);
+	if (f->n == 0)
+		return OK;
+	TRY(make_stage(f, e));
+	return stage_kept(f, e);
+}
+
 static enum err merge(struct refilling *f, struct error *e)
 {
 	const struct table *t = f->r->table;
 	struct buf sql;
 
 	buf_init(&sql, BUF_MAX_DEFAULT);
+	if (!f->kept)
+		put_kept(f, &sql);
 	if (any(f, true)) {
 		buf_puts(&sql, "UPDATE ");
 		put_history(&sql, t, &f->mem);
@@ -337,11 +505,10 @@ enum err refill_run(struct apply *a, const struct refill *r, struct error *e)
 
 	if (r->table->nkeys == 0 || table_is_bag(r->table))
 		return nothing_to_match(r, "it has no key to find them by", e);
-	if (a->r->replay != NULL)
-		return nothing_to_match(r, "a replay has no source", e);
 	f.stage = arena_fmt(&f.mem, "sluice_refill_%u", r->table->relid);
 	buf_init(&f.exact, 1 << 24);
-	enum err rc = read_rows(&f, e);
+	f.said = mark_shape(&f.mem, r->table);
+	enum err rc = get_rows(&f, e);
 	if (rc == OK && f.n > 0)
 		rc = merge(&f, e);
 	/* One that a crash leaves behind is replaced by the next. */

@@ -163,9 +163,11 @@ enum err relation_update(
 		TRY(check_width(r, &m->old_row, e));
 	/* The deletion stands directly before the new version: the warehouse looks there for
 	 * values that were not sent. */
-	if (key_changed(r, m) || (m->old_kind != 0 && table_is_bag(r->said)))
+	bool moved = key_changed(r, m);
+	if (moved || (m->old_kind != 0 && table_is_bag(r->said)))
 		TRY(add_delete(r, tx, m, e));
 	size_t row = add_row(r, tx, OP_UPDATE);
+	r->batch->moved[row] = moved;
 	return set_values(r, row, &m->new_row, m->old_kind == 'O' ? &m->old_row : NULL, e);
 }
 

@@ -1,15 +1,25 @@
 #include "replay.h"
 
 #include "apply.h"
+#include "apply_answers.h"
 #include "reader.h"
 
 /* Puts time between transactions as there was between their commits. */
 struct pace {
 	const struct env *env;
 	bool on, begun;
+	struct answers answers; /* of the source, when this was live */
+	size_t next;            /* of those that were found in the catalog */
 	int64_t first_us,
 		began_us; /* of the first transaction: commit time, when it was replayed */
 };
+
+static lsn commit_of(const struct journal_record *rec)
+{
+	struct reader r = reader_of(str_from(rec->payload, 1));
+
+	return (lsn){read_be64(&r)};
+}
 
 /* How long until the transaction that a Begin message opens is due. */
 static int64_t pace_wait(struct pace *p, const struct journal_record *rec)
@@ -46,7 +56,11 @@ static enum err replay_record(
 	if (wait > 0)
 		env_sleep(pace->env, wait);
 	TRY(env_check(pace->env, e));
-	enum err rc = apply_record(a, rec, e);
+	enum err rc = begins_transaction(rec)
+		? apply_answers_until(a, &pace->answers, commit_of(rec), &pace->next, e)
+		: OK;
+	if (rc == OK)
+		rc = apply_record(a, rec, e);
 	return rc != OK && a->again ? apply_anew(a, e) : rc;
 }
 
@@ -65,7 +79,8 @@ static enum err replay_all(struct apply *a, struct pace *pace, struct error *e)
 			"replaying the journal %s: it ends inside a transaction; restore it from a "
 			"copy",
 			a->r->o->journal);
-	return apply_flush(a, e);
+	TRY(apply_flush(a, e));
+	return apply_answers_rest(a, &pace->answers, pace->next, e);
 }
 
 enum err replicate_replay(const struct replicate_replay *o, struct warehouse *w,
@@ -77,6 +92,7 @@ enum err replicate_replay(const struct replicate_replay *o, struct warehouse *w,
 	struct replicate r = {.o = &options, .w = w, .env = *env, .wake_fd = -1, .replay = o};
 	struct pace pace = {.env = env, .on = o->at_speed};
 	struct apply a = {0};
+	struct arena mem = {0};
 	int64_t began = clock_mono(env->clock);
 
 	/* The counters speak of live replication. */
@@ -85,11 +101,15 @@ enum err replicate_replay(const struct replicate_replay *o, struct warehouse *w,
 	pthread_cond_init(&r.moved, NULL);
 	enum err rc = apply_open(&a, &r, e);
 	if (rc == OK)
+		rc = apply_answers_open(&a, &mem, &pace.answers, e);
+	r.answers = &pace.answers;
+	if (rc == OK)
 		rc = replay_all(&a, &pace, e);
 	*out = (struct replicate_result){.at = a.done.at,
 		.rows = r.p.rows,
 		.seconds = (double)(clock_mono(env->clock) - began) / 1e6};
 	apply_close(&a);
+	arena_free(&mem);
 	pthread_cond_destroy(&r.moved);
 	pthread_mutex_destroy(&r.lock);
 	return rc;

@@ -77,8 +77,7 @@ static void make_metrics(struct engine_metrics *m, struct metrics *all)
 	m->stalls = metrics_counter(all, "sluice_stalls_total",
 		"How often a stage stood still though it had work.", NULL);
 	for (int s = 0; s < WATCHDOG_STAGES; s++) {
-		const char *labels[] = {
-			"stage", watchdog_stage_name((enum watchdog_stage)s), NULL};
+		const char *labels[] = {"stage", watchdog_stage_name((enum watchdog_stage)s), NULL};
 		m->stalled[s] = metrics_gauge(all, "sluice_stalled",
 			"1 while this stage stands still though it has work.", labels);
 	}

@@ -41,7 +41,8 @@ struct replicate_options {
 	size_t nvalid_times;
 	const char *const *insert_only; /* "schema.name" of tables that may lack an identity */
 	size_t ninsert_only;
-	const struct guard *guard; /* what personal data is replaced by; NULL: it crosses as it is */
+	const struct guard
+		*guard; /* what personal data is replaced by; NULL: it crosses as it is */
 };
 
 struct replicate_init_report {
@@ -49,8 +50,8 @@ struct replicate_init_report {
 	const char *publication, *slot;
 	const char **tables; /* "schema.name", sorted; every table of the publication */
 	size_t ntables;
-	bool created; /* the publication, a table in it, or the slot was not there before */
-	lsn start;    /* the slot's consistent point */
+	bool created;       /* the publication, a table in it, or the slot was not there before */
+	lsn start;          /* the slot's consistent point */
 	const char *cannot; /* what the role may not do, and who must; NULL: nothing */
 };
 void replicate_init_report_free(struct replicate_init_report *r);
@@ -126,7 +127,8 @@ enum err replicate_stop(struct replicate *r, struct error *e);
 void replicate_progress(struct replicate *r, struct replicate_progress *out); /* any thread */
 
 /* Waits until `at` is applied and new tables are copied, asking the source for its position so
- * that an idle one gets there too; any thread. ERR_UNAVAILABLE on timeout, the failure when replication has failed. */
+ * that an idle one gets there too; any thread. ERR_UNAVAILABLE on timeout, the failure when
+ * replication has failed. */
 enum err replicate_wait(
 	struct replicate *r, lsn at, int64_t timeout_us, struct error *e) MUST_CHECK;
 
@@ -165,9 +167,9 @@ struct replicate_snapshot {
 	/* While it runs: what the stream is applied from; changes outside it stand in history. When
 	 * done: a later cut, at which the table was whole and up to which all was applied. */
 	struct cut cut;
-	int64_t at_us;    /* the `_committed_at` of its rows: when the copy began; 0: not known */
-	uint64_t rows;    /* copied so far, since the copy began */
-	bool over;        /* it goes over rows that stand there; those it does not meet go at its end */
+	int64_t at_us; /* the `_committed_at` of its rows: when the copy began; 0: not known */
+	uint64_t rows; /* copied so far, since the copy began */
+	bool over; /* it goes over rows that stand there; those it does not meet go at its end */
 	struct str parts; /* while it runs: how far it is, see snapshot_parts.h; may be empty */
 };
 /* The mark "snapshot:SCHEMA.NAME"; texts in mem. */

@@ -217,6 +217,7 @@ enum err shape_move_rows(const struct batch *from, struct batch *to, struct erro
 		to->seq[new_row] = from->seq[row];
 		to->xid[new_row] = from->xid[row];
 		to->committed_at[new_row] = from->committed_at[row];
+		to->moved[new_row] = from->moved[row];
 		for (size_t c = 0; rc == OK && c < from->table->ncolumns; c++) {
 			int target = table_column(to->table, from->table->columns[c].name);
 			if (target >= 0)

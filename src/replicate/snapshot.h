@@ -59,8 +59,9 @@ enum err snapshot_join(struct snapshots *s, const struct table *t, bool known, s
 bool snapshot_skips(struct table_copy *c, uint64_t xid, lsn commit, unsigned *epoch);
 
 /* Before the rows are written: holds back what the copy writes until snapshot_release(), and
- * notes their keys. */
-void snapshot_hold(struct snapshots *s, struct table_copy *c, const struct batch *rows);
+ * notes their keys. Gives the copy's floor: what stands in the warehouse from before it may be out
+ * of date, see table_changes.floor. LSN_NONE when the table is whole. */
+lsn snapshot_hold(struct snapshots *s, struct table_copy *c, const struct batch *rows);
 /* Before a transaction of the warehouse is opened that rows of any table may be written in. */
 void snapshot_hold_all(struct snapshots *s);
 void snapshot_release(struct snapshots *s); /* after the commit, or its failure */
@@ -97,7 +98,8 @@ enum err snapshot_obey_wish(struct replicate *r, struct str schema, struct str n
 
 /* ---- a table that keeps its rows while it is held back: see catch_up.h; the apply thread ---- */
 
-/* Its changes are left out from now on. False when it is not whole: then nothing is done. */
+/* What its mark says must be so already. Its changes are left out from now on. False when it is
+ * not whole: then nothing is done. */
 bool snapshot_hold_back(struct replicate *r, struct str schema, struct str name);
 /* It catches up, if it is held back and whole. */
 bool snapshot_begin_catching(struct replicate *r, struct str schema, struct str name);

@@ -6,6 +6,8 @@
 #include "failpoint.h"
 #include "marks.h"
 
+#define AGAIN_US INT64_C(20000)
+
 static void put_name(struct buf *sql, const struct table_copy *c, const char *suffix)
 {
 	struct arena mem = {0};
@@ -77,6 +79,36 @@ static enum err mark_done(struct table_copy *c, const struct cut *cut, struct er
 	return rc;
 }
 
+static lsn applied_now(struct replicate *r)
+{
+	pthread_mutex_lock(&r->lock);
+	lsn applied = r->p.applied;
+	pthread_mutex_unlock(&r->lock);
+	return applied;
+}
+
+/*
+ * Whether the cut sees all changes of the table that had been applied. A commit is in the log a
+ * moment before it is visible, and where it waits for a standby, for long; and rows that such a
+ * change touched were dropped, or values put into its version alone.
+ */
+static enum err sees_applied(
+	struct table_copy *c, const struct cut *cut, lsn applied, bool *sees, struct error *e)
+{
+	struct buf sql;
+	int64_t unseen = 0;
+
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	buf_puts(&sql, "SELECT count(*) FROM ");
+	put_name(&sql, c, "_history");
+	touched_where_outside(&sql, cut);
+	buf_putf(&sql, " AND _lsn <= %" PRIu64, applied.v);
+	enum err rc = warehouse_i64(c->s->r->w, buf_str(&sql), &unseen, e);
+	buf_free(&sql);
+	*sees = unseen == 0;
+	return rc;
+}
+
 /*
  * The table is whole as of a cut up to which all is applied: whoever asks for it at an earlier
  * one cannot be answered, as history does not have what the touched keys were before.
@@ -86,9 +118,17 @@ static enum err take_last_cut(
 {
 	struct replicate *r = c->s->r;
 	struct cut cut;
+	bool sees = false;
 
-	TRY(copy_open_cut(w->pg, c->schema, c->name, mem, &cut, e));
-	TRY(pg_exec(w->pg, "COMMIT", "taking the last cut of a table", e));
+	while (!sees) {
+		lsn applied = applied_now(r);
+		TRY(copy_open_cut(w->pg, c->schema, c->name, mem, &cut, e));
+		TRY(pg_exec(w->pg, "COMMIT", "taking the last cut of a table", e));
+		TRY(sees_applied(c, &cut, applied, &sees, e));
+		TRY(env_check(&r->env, e));
+		if (!sees)
+			env_sleep(&r->env, AGAIN_US);
+	}
 	TRY(engine_wait_applied(r, cut.at, e));
 	TRY(failpoint_hit(&r->env, "snapshot.done", e));
 	pthread_mutex_lock(&c->lock);

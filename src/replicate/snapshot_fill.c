@@ -9,6 +9,10 @@
  * fetched again. A change that sets the value would have sent it, and it would not be missing.
  * Older versions of the key from the time of the copy keep NULL, and their `_unchanged` says why:
  * the table is whole, for whoever asks, from the copy's last cut on.
+ *
+ * A copy that goes over the rows of an earlier one finds values where they were not sent: those
+ * of the row that stood there, which may be older than the cut. So all that was not sent is
+ * fetched, once for each key; what comes later takes it from there.
  */
 #include "snapshot_copy.h"
 
@@ -40,8 +44,8 @@ struct filling {
 	struct arena mem; /* of one search */
 	struct lacking *items;
 	size_t n, cap;
-	struct touched scratch;
-	struct buf where; /* of their keys */
+	struct touched scratch, filled; /* filled: keys, by a copy that goes over rows */
+	struct buf where;               /* of their keys */
 	size_t keys;
 	bool everything; /* some key cannot be asked for by its text: all rows are read */
 	struct cut cut;
@@ -86,13 +90,18 @@ static enum err take_lacking(struct filling *f, const struct chunk *c, size_t ro
 	const struct table *t = f->c->table;
 	size_t at = 1 + t->nkeys;
 	int64_t place = 0, seq = 0;
+	struct rowhash key;
+
+	TRY(touched_key_of(&f->scratch, t, c, row, 0, 1, &key, e));
+	if (f->n == KEYS_AT_A_TIME || touched_has(&f->filled, key))
+		return OK;
 
 	if (f->n == f->cap) {
 		f->cap = f->cap == 0 ? 64 : f->cap * 2;
 		f->items = mem_realloc_array(f->items, f->cap, sizeof(*f->items));
 	}
 	struct lacking *l = &f->items[f->n++];
-	TRY(touched_key_of(&f->scratch, t, c, row, 0, 1, &l->key, e));
+	l->key = key;
 	l->columns = arena_str(&f->mem, vec_text(&c->cols[at], row));
 	if (!vec_integer(&c->cols[at + 1], row, &place) ||
 		!vec_integer(&c->cols[at + 2], row, &seq))
@@ -101,7 +110,7 @@ static enum err take_lacking(struct filling *f, const struct chunk *c, size_t ro
 	l->seq = (uint32_t)seq;
 	l->null = arena_alloc(&f->mem, t->ncolumns + 1);
 	for (size_t i = 0; i < t->ncolumns; i++)
-		l->null[i] = VEC_AT(&c->cols[at + 3 + i], uint8_t, row) != 0;
+		l->null[i] = f->c->mark.over || VEC_AT(&c->cols[at + 3 + i], uint8_t, row) != 0;
 	if (!findable(t, c, row))
 		f->everything = true;
 	else
@@ -193,15 +202,21 @@ static enum err find_lacking(struct filling *f, struct error *e)
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		struct arena mem = {0};
 		buf_puts(&sql, " OR (");
-		sql_name(&sql, t->columns[i].name);
-		buf_puts(&sql, " IS NULL AND ");
-		put_exact_key(&sql, "", t->columns[i].name);
-		buf_puts(&sql, " IS NULL AND list_contains(CAST(_unchanged AS VARCHAR[]), ");
+		if (!c->mark.over) {
+			sql_name(&sql, t->columns[i].name);
+			buf_puts(&sql, " IS NULL AND ");
+			put_exact_key(&sql, "", t->columns[i].name);
+			buf_puts(&sql, " IS NULL AND ");
+		}
+		buf_puts(&sql, "list_contains(CAST(_unchanged AS VARCHAR[]), ");
 		sql_text(&sql, t->columns[i].name);
 		buf_puts(&sql, "))");
 		arena_free(&mem);
 	}
-	buf_putf(&sql, ") LIMIT %d", KEYS_AT_A_TIME);
+	buf_putc(&sql, ')');
+	/* Those that are filled already stand among them, where it goes over rows. */
+	if (!c->mark.over)
+		buf_putf(&sql, " LIMIT %d", KEYS_AT_A_TIME);
 	enum err rc = warehouse_query(c->s->r->w, buf_str(&sql), take_all, f, e);
 	buf_free(&sql);
 	return rc;
@@ -275,6 +290,8 @@ static enum err sift(struct filling *f, struct batch *b, struct error *e)
 		if (l == NULL || touched_has(&given_up, key))
 			continue;
 		keep[n++] = (uint32_t)row;
+		if (c->mark.over)
+			touched_add(&f->filled, key);
 		rc = blank_rest(b, row, l, e);
 	}
 	if (rc == OK)
@@ -298,9 +315,9 @@ static void put_update(struct buf *sql, const struct table_copy *c, const char *
 			continue;
 		buf_puts(sql, ", ");
 		sql_name(sql, t->columns[i].name);
-		buf_puts(sql, " = coalesce(t.");
+		buf_puts(sql, " = coalesce(f.");
 		sql_name(sql, t->columns[i].name);
-		buf_puts(sql, ", f.");
+		buf_puts(sql, ", t.");
 		sql_name(sql, t->columns[i].name);
 		buf_putc(sql, ')');
 	}
@@ -395,6 +412,7 @@ static enum err take_rows(void *arg, struct batch *b, struct error *e)
 	enum err rc = OK;
 
 	TRY(engine_wait_applied(c->s->r, f->cut.at, e));
+	TRY(failpoint_hit(&c->s->r->env, "snapshot.fetched", e));
 	pthread_mutex_lock(&c->lock);
 	if (!copy_stale(c))
 		rc = sift(f, b, e);
@@ -460,6 +478,7 @@ enum err copy_fill(struct copier *w, struct table_copy *c, struct error *e)
 	}
 	mem_free(f.items);
 	touched_free(&f.scratch);
+	touched_free(&f.filled);
 	buf_free(&f.where);
 	arena_free(&f.mem);
 	return rc;

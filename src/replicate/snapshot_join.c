@@ -122,12 +122,14 @@ static void touch(struct table_copy *c, const struct batch *b)
 	}
 }
 
-void snapshot_hold(struct snapshots *s, struct table_copy *c, const struct batch *rows)
+lsn snapshot_hold(struct snapshots *s, struct table_copy *c, const struct batch *rows)
 {
 	(void)s;
 	hold(c);
-	if (c->begun && !c->whole)
-		touch(c, rows);
+	if (!c->begun || c->whole)
+		return LSN_NONE;
+	touch(c, rows);
+	return c->mark.floor;
 }
 
 void snapshot_hold_all(struct snapshots *s)

@@ -107,8 +107,10 @@ bool snapshot_hold_back(struct replicate *r, struct str schema, struct str name)
 		atomic_store(&c->catching, false);
 		tell(s);
 	}
+	/* Whoever puts it down reads its mark. */
+	bool can = c != NULL || copies_find(s, schema, name) == NULL;
 	pthread_mutex_unlock(&s->lock);
-	return c != NULL;
+	return can;
 }
 
 bool snapshot_begin_catching(struct replicate *r, struct str schema, struct str name)
@@ -122,7 +124,8 @@ bool snapshot_begin_catching(struct replicate *r, struct str schema, struct str 
 		atomic_store(&c->catching, true);
 		c->quiet = true; /* replication counts as complete without it */
 		tell(s);
-	}
+	} else
+		can = copies_find(s, schema, name) == NULL;
 	pthread_mutex_unlock(&s->lock);
 	return can;
 }

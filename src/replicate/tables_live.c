@@ -237,10 +237,16 @@ enum err tables_drop(const struct tables_live *t, struct str schema, struct str 
 	struct replicate_snapshot before = {.state = SNAPSHOT_NONE};
 	struct pg *pg = NULL;
 	const bool live = false;
+	struct table_hold hold = {.paused = false};
 	enum err rc = known(t, schema, name, &mem, &before, e);
 
 	if (rc == OK)
+		rc = table_hold_read(t->w, schema, name, &hold, e);
+	if (rc == OK)
 		rc = source_open(&pg, t->o, t->env, false, e);
+	/* Whoever meets a change of it from here on is not to find it held back. */
+	if (rc == OK && table_hold_is(&hold))
+		rc = mark_anew(t, schema, name, &before, &live, e);
 	if (rc == OK)
 		rc = drop(t, pg, schema, name, changed, e);
 	pg_close(pg);
@@ -312,7 +318,7 @@ static bool is_whole(struct replicate *r, const struct ask *q)
 
 	if (r != NULL)
 		snapshot_look(r, q->schema, q->name, &sight);
-	return sight.whole;
+	return sight.whole || !sight.known;
 }
 
 /* From where its changes will be missing; one that catches up stays where it is. */

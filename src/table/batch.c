@@ -32,6 +32,7 @@ static void grow(struct batch *b)
 	b->seq = mem_realloc_array(b->seq, cap, sizeof *b->seq);
 	b->xid = mem_realloc_array(b->xid, cap, sizeof *b->xid);
 	b->committed_at = mem_realloc_array(b->committed_at, cap, sizeof *b->committed_at);
+	b->moved = mem_realloc_array(b->moved, cap, sizeof *b->moved);
 	b->cap = cap;
 }
 
@@ -74,6 +75,7 @@ void batch_free(struct batch *b)
 	mem_free(b->seq);
 	mem_free(b->xid);
 	mem_free(b->committed_at);
+	mem_free(b->moved);
 	mem_free(b->exact);
 	mem_free(b->unchanged);
 	arena_free(&b->mem);
@@ -109,6 +111,7 @@ size_t batch_add(struct batch *b)
 	b->seq[row] = 0;
 	b->xid[row] = 0;
 	b->committed_at[row] = 0;
+	b->moved[row] = 0;
 	return row;
 }
 
@@ -176,6 +179,8 @@ void batch_keep(struct batch *b, const uint32_t *rows, size_t n)
 		b->seq[i] = b->seq[rows[i]];
 		b->xid[i] = b->xid[rows[i]];
 		b->committed_at[i] = b->committed_at[rows[i]];
+		/* Of no use without the deletion before it. */
+		b->moved[i] = b->moved[rows[i]] != 0 && i > 0 && rows[i - 1] + 1 == rows[i];
 	}
 	keep_notes(b, rows, n);
 	b->rows = n;

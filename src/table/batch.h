@@ -41,11 +41,13 @@ struct batch {
 	size_t rows, cap;
 	struct vec *cols; /* table->ncolumns of them */
 	/* Parallel to the rows. */
-	uint8_t *op;              /* enum change_op */
-	lsn *commit;              /* commit LSN of the transaction */
-	uint32_t *seq;            /* order within the transaction */
-	uint64_t *xid;            /* 64-bit transaction id; 0 for snapshot rows */
-	int64_t *committed_at;    /* microseconds since 1970 */
+	uint8_t *op;           /* enum change_op */
+	lsn *commit;           /* commit LSN of the transaction */
+	uint32_t *seq;         /* order within the transaction */
+	uint64_t *xid;         /* 64-bit transaction id; 0 for snapshot rows */
+	int64_t *committed_at; /* microseconds since 1970 */
+	/* 1: an UPDATE has changed the key; the row directly before deletes the key it had. */
+	uint8_t *moved;
 	struct exact_note *exact; /* in row order */
 	size_t nexact, capexact;
 	struct unchanged_note *unchanged; /* in row order */

@@ -160,7 +160,7 @@ static enum err apply_table(struct duck *d, const struct table_changes *c, struc
 	enum err rc = load_make(&l, c->rows, doing, e);
 
 	if (rc == OK)
-		rc = load_fill_unchanged(d, &l, e);
+		rc = load_fill_unchanged(d, &l, c->floor, e);
 	if (rc == OK)
 		rc = load_notes(&l, e);
 	if (rc == OK)

@@ -173,8 +173,10 @@ void duck_bag_rows(struct buf *out, const struct table *t, struct str from);
 /* The versions view's SELECT. valid_from: the expression of a version's beginning. */
 void duck_bag_versions(struct buf *out, const struct table *t, struct str valid_from);
 
-/* Fills in values that PostgreSQL did not send, from earlier in the batch or from current. */
-enum err load_fill_unchanged(struct duck *d, struct load *l, struct error *e) MUST_CHECK;
+/* Fills in values that PostgreSQL did not send, from earlier in the batch or from current.
+ * Rows of current below the floor have nothing to say. */
+enum err load_fill_unchanged(
+	struct duck *d, struct load *l, lsn floor, struct error *e) MUST_CHECK;
 
 /* Schema. */
 struct duck_column {

@@ -1,5 +1,6 @@
 #include "duckdb_driver.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "json.h"
@@ -9,19 +10,18 @@
 /*
  * PostgreSQL does not send a TOASTed value that an UPDATE left alone. It is what the row had
  * before: earlier in this batch, else in the current table as it stands before this batch. When
- * the UPDATE changed the key, the row before is the deletion of the old key that directly
- * precedes it in the same transaction.
+ * the UPDATE changed the key, the row before had the key that the row directly before it deletes.
+ * Any other deletion has nothing to say, even where the row is not to be found: while a table is
+ * copied that is no rarity, and the value stays missing until the copy fetches it.
  */
 
 #define NO_ROW SIZE_MAX
 
-/* Where a row's missing values come from; own and other are asked of the current table. */
+/* Where a row's missing values come from: neither is set when nothing is left of it. */
 struct origin {
 	uint32_t row;
-	bool own;       /* the row under the same key */
-	size_t other;   /* the deletion whose key the row had before, or NO_ROW */
-	size_t earlier; /* a row of this batch, or NO_ROW */
-	bool found;
+	size_t key_of;  /* the current table has it, under this row's key; or NO_ROW */
+	size_t earlier; /* a row of this batch; or NO_ROW */
 };
 
 /* What is known of a key while walking through the batch. */
@@ -35,7 +35,7 @@ struct walk {
 	struct load *l;
 	struct map keys;      /* key -> state packed into a pointer */
 	bool emptied;         /* a TRUNCATE has passed: current has nothing to say */
-	struct known deleted; /* what the row before, a deletion, deleted */
+	struct known deleted; /* how the key of the row before stood ahead of it */
 	struct buf key;
 	struct origin *origins;
 	size_t n;
@@ -57,28 +57,16 @@ static void remember(struct walk *w, int state, size_t row)
 	map_put(&w->keys, buf_str(&w->key), (void *)packed);
 }
 
-/* True when the row before is a deletion by the same transaction. */
-static bool follows_deletion(const struct batch *b, size_t row)
-{
-	return row > 0 && b->op[row - 1] == OP_DELETE && b->xid[row - 1] == b->xid[row] &&
-		b->commit[row - 1].v == b->commit[row].v;
-}
-
 static void add_origin(struct walk *w, size_t row, struct known before)
 {
-	struct origin o = {.row = (uint32_t)row, .other = NO_ROW, .earlier = NO_ROW};
+	struct origin o = {.row = (uint32_t)row, .key_of = NO_ROW, .earlier = NO_ROW};
+	bool moved = w->l->b->moved[row] != 0;
+	struct known had = moved ? w->deleted : before;
 
-	if (before.state == LIVE) {
-		o.earlier = before.row;
-	} else {
-		o.own = before.state == UNKNOWN;
-		if (follows_deletion(w->l->b, row)) {
-			if (w->deleted.state == LIVE)
-				o.earlier = w->deleted.row;
-			else if (w->deleted.state == UNKNOWN)
-				o.other = row - 1;
-		}
-	}
+	if (had.state == LIVE)
+		o.earlier = had.row;
+	else if (had.state == UNKNOWN)
+		o.key_of = moved ? row - 1 : row;
 	w->origins[w->n++] = o;
 }
 
@@ -144,6 +132,7 @@ struct fetch {
 	struct walk *w;
 	const uint16_t *cols;
 	size_t ncols;
+	lsn floor; /* what stands in current below it is not what the row had */
 };
 
 /* One value of an answer into the batch's column; text moves into the load's memory. */
@@ -192,7 +181,6 @@ static bool same_type(struct type a, struct type b)
 		(a.kind != T_DECIMAL || (a.precision == b.precision && a.scale == b.scale));
 }
 
-/* Rows come by tag: first what stands under a row's own key, then under the key it had. */
 static enum err take_rows(void *arg, const struct chunk *c, struct error *e)
 {
 	struct fetch *f = arg;
@@ -205,11 +193,8 @@ static enum err take_rows(void *arg, const struct chunk *c, struct error *e)
 				"the rows; make the table fit first",
 				l->doing, c->names[2 + i]);
 	for (size_t at = 0; at < c->rows; at++) {
-		struct origin *o = &f->w->origins[VEC_AT(&c->cols[0], uint32_t, at) / 2];
+		const struct origin *o = &f->w->origins[VEC_AT(&c->cols[0], uint32_t, at)];
 
-		if (o->found)
-			continue;
-		o->found = true;
 		for (size_t i = 0; i < f->ncols; i++)
 			if (is_noted(l->b, o->row, f->cols[i]))
 				take_value(l, o->row, f->cols[i], &c->cols[2 + i], at);
@@ -236,31 +221,27 @@ static enum err ask_current(struct duck *d, struct fetch *f, struct error *e)
 	duck_current(&sql, t);
 	buf_puts(&sql, " c ON ");
 	duck_staged_match(&sql, t, "s", "c");
-	buf_puts(&sql, " ORDER BY s.tag");
+	if (f->floor.v > 0)
+		buf_putf(&sql, " WHERE c._lsn >= %" PRIu64, f->floor.v);
 	enum err rc = duck_run(d->writer, buf_str(&sql), NULL, l->doing, take_rows, f, e);
 	buf_free(&sql);
 	return rc;
 }
 
-/* What the current table is to be asked for: tag 2i for origin i's own key, 2i+1 for its other. */
+/* What the current table is to be asked for: the tag is the origin's number. */
 static enum err fetch_current(struct duck *d, struct fetch *f, struct error *e)
 {
 	struct walk *w = f->w;
-	uint32_t *list = mem_array(2 * w->n + 1, sizeof *list);
-	uint32_t *tags = mem_array(2 * w->n + 1, sizeof *tags);
+	uint32_t *list = mem_array(w->n + 1, sizeof *list);
+	uint32_t *tags = mem_array(w->n + 1, sizeof *tags);
 	size_t n = 0;
 	enum err rc = OK;
 
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->origins[i].own) {
-			list[n] = w->origins[i].row;
-			tags[n++] = (uint32_t)(2 * i);
+	for (size_t i = 0; i < w->n; i++)
+		if (w->origins[i].key_of != NO_ROW) {
+			list[n] = (uint32_t)w->origins[i].key_of;
+			tags[n++] = (uint32_t)i;
 		}
-		if (w->origins[i].other != NO_ROW) {
-			list[n] = (uint32_t)w->origins[i].other;
-			tags[n++] = (uint32_t)(2 * i + 1);
-		}
-	}
 	if (n > 0) {
 		struct rows rows = {.list = list, .n = n};
 
@@ -281,7 +262,7 @@ static void copy_earlier(const struct fetch *f)
 	for (size_t i = 0; i < f->w->n; i++) {
 		const struct origin *o = &f->w->origins[i];
 
-		if (o->found || o->earlier == NO_ROW)
+		if (o->earlier == NO_ROW)
 			continue;
 		for (size_t k = 0; k < f->ncols; k++) {
 			size_t col = f->cols[k];
@@ -296,7 +277,7 @@ static void copy_earlier(const struct fetch *f)
 	}
 }
 
-enum err load_fill_unchanged(struct duck *d, struct load *l, struct error *e)
+enum err load_fill_unchanged(struct duck *d, struct load *l, lsn floor, struct error *e)
 {
 	const struct batch *b = l->b;
 	struct walk w = {.l = l};
@@ -304,7 +285,7 @@ enum err load_fill_unchanged(struct duck *d, struct load *l, struct error *e)
 	if (b->nunchanged == 0 || b->table->nkeys == 0)
 		return OK;
 	uint16_t *cols = mem_array(b->table->ncolumns, sizeof *cols);
-	struct fetch f = {.w = &w, .cols = cols, .ncols = noted_columns(b, cols)};
+	struct fetch f = {.w = &w, .cols = cols, .ncols = noted_columns(b, cols), .floor = floor};
 	for (size_t i = 0; i < f.ncols; i++)
 		load_own(l, cols[i]);
 	w.origins = mem_array(b->nunchanged, sizeof *w.origins);

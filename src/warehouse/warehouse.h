@@ -39,6 +39,9 @@ struct table_changes {
 	size_t nnewest;
 	bool truncated; /* empty the current table before the fold */
 	bool fresh;     /* no key of `newest` is in the current table yet: append, do not merge */
+	/* Rows of current whose _lsn lies before it may be out of date: values that were not sent
+	 * are not taken from them, and stay NULL. LSN_NONE: all rows are right. */
+	lsn floor;
 };
 
 /* Text kept by name in the same transaction as the rows: positions, progress. */

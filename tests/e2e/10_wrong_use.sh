@@ -15,7 +15,7 @@ expect 0 "$SLUICE" help gate approve
 expect 0 "$SLUICE" --version
 
 # What comes later says so.
-for later in "serve" "endpoint list" "pipeline run" "table add" "report build"; do
+for later in "serve" "endpoint list" "pipeline run" "report build"; do
 	# shellcheck disable=SC2086
 	expect 2 "$SLUICE" $later
 	err_has "not in this version"

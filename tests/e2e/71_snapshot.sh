@@ -59,7 +59,7 @@ PGBENCH=$(command -v pgbench || ls /usr/lib/postgresql/*/bin/pgbench | tail -n 1
 "$PGBENCH" -n -c 3 -T 300 -f "$T/mixed.sql" -d "$PG" >"$T/pgbench.out" 2>&1 9>&- &
 writer=$!
 CHILDREN="$CHILDREN $writer"
-for point in snapshot.batch snapshot.range snapshot.read snapshot.fill snapshot.done; do
+for point in snapshot.batch snapshot.range snapshot.read snapshot.fill snapshot.fetched snapshot.done; do
 	SLUICE_FAILPOINTS="$point=kill@2" timeout 60 "$SLUICE" replicate --until caught-up \
 		>"$T/$point.log" 2>&1 </dev/null
 done

@@ -42,8 +42,7 @@ sql -c "CREATE TABLE by_hand (id int PRIMARY KEY); INSERT INTO by_hand VALUES (1
 until_ok answers 'SELECT count(*) FROM public.by_hand' 2
 
 # pause: its changes stay out, those of others do not; resume brings them in one after the other.
-pg_flushed() { sql -c "SELECT pg_current_wal_flush_lsn()"; }
-# What history must have of a table since the mark in $T/before, as the source's steps were.
+# The last changes of a table in history.
 history() { "$SLUICE" query --format csv "SELECT _op, id, v FROM public_history.late
 	WHERE _op <> 'r' ORDER BY _lsn, _seq" 2>/dev/null | tail -n "$1"; }
 level() {
@@ -117,15 +116,13 @@ json_is '.from == "journal"'
 answers "SELECT count(*) FROM public_history.later WHERE v IN ('old name', 'new name')" 2 ||
 	die 'changes under two names are missing'
 level
-sql -c "ALTER TABLE later RENAME TO late"
+sql -c "ALTER TABLE later RENAME TO late; UPDATE late SET v = 'back' WHERE id = 20"
 until_ok answers "SELECT count(*) FROM information_schema.tables WHERE table_name = 'late'
 	AND table_schema = 'public'" 1
 level
 
 # Killed while it is held back, while it catches up, when it has joined; the others are not
 # delayed by it: what is written meanwhile is there before it is level.
-steps() { sql -c "SELECT count(*) FROM steps"; }
-sql -c "CREATE TABLE steps (n int)"
 kill -TERM "$replicate"
 wait "$replicate"
 code=0
@@ -141,6 +138,24 @@ answers "SELECT count(*) FROM public.late WHERE v LIKE 'step %'" 0 || die 'it is
 code=0
 SLUICE_FAILPOINTS="table.marked=kill" "$SLUICE" table resume public.late >/dev/null 2>&1 || code=$?
 [ "$code" -eq 137 ] || die "table.marked was not passed (exit $code)"
+SLUICE_FAILPOINTS="table.catching_up=sleep:500@1+" background slow "$SLUICE" replicate
+catches_up() {
+	"$SLUICE" status --json | jq -e '.tables[] | select(.table == "public.late").held |
+		.state == "catching up" and .journal_bytes > 0'
+}
+until_ok catches_up
+sql -c "INSERT INTO kept VALUES (105, 'in between')"
+until_ok answers "SELECT v FROM public.kept WHERE id = 105" 'in between'
+catches_up >/dev/null || die 'the others waited for a table that catches up'
+expect 0 "$SLUICE" table pause public.late --json
+json_is '.changed and .state == "paused"'
+expect 0 "$SLUICE" table resume public.late --no-wait --json
+json_is '.changed and .from == "journal"'
+until_ok catches_up
+expect 4 "$SLUICE" reconcile --table public.late --afresh
+err_has 'catching up'
+kill -TERM "$BG"
+wait "$BG"
 for place in table.catching_up@1 table.catching_up@4 apply.before@3 apply.after@5 table.joined; do
 	code=0
 	SLUICE_FAILPOINTS="${place%@*}=kill${place#"${place%@*}"}" timeout 60 "$SLUICE" replicate \
@@ -161,7 +176,7 @@ background dropped "$SLUICE" replicate
 replicate=$BG
 until_ok answers 'SELECT count(*) FROM public.late' 4999
 expect 0 "$SLUICE" table pause public.late
-sql -c "DELETE FROM late WHERE id > 4990"
+sql -c "DELETE FROM late WHERE id > 4999"
 expect 0 "$SLUICE" table drop public.late --json
 json_is '.state == "dropped"'
 expect 0 "$SLUICE" table add public.late --json
@@ -212,20 +227,20 @@ done
 expect 0 "$SLUICE" replicate --until caught-up
 expect 0 "$SLUICE" reconcile --json
 json_is '.ok'
-answers "SELECT v FROM public.late WHERE id = 600" 'late 600' || die 'resync mended nothing'
-answers "SELECT count(*) FROM public_history.late_versions WHERE _valid_to = 'infinity'" 4991 ||
+answers "SELECT v FROM public.late WHERE id = 600" 'step 40' || die 'resync mended nothing'
+answers "SELECT count(*) FROM public_history.late_versions WHERE _valid_to = 'infinity'" 4997 ||
 	die 'history tells another story'
 
 # drop: out of the publication; the rows stay until they are purged.
 background again "$SLUICE" replicate
-until_ok answers 'SELECT count(*) FROM public.late' 4991
+until_ok answers 'SELECT count(*) FROM public.late' 4997
 expect 0 "$SLUICE" table drop public.late --json
 json_is '.state == "dropped" and .changed'
 sql -c "INSERT INTO late VALUES (9000, 'unseen'); INSERT INTO kept VALUES (102, 'seen')"
-until_ok answers 'SELECT count(*) FROM public.kept' 102
-answers 'SELECT count(*) FROM public.late' 4991 || die 'a dropped table has changed'
+until_ok answers 'SELECT count(*) FROM public.kept' 105
+answers 'SELECT count(*) FROM public.late' 4997 || die 'a dropped table has changed'
 expect 0 "$SLUICE" table add public.late --json
-answers 'SELECT count(*) FROM public.late' 4992 || die 'a table taken up again has missed changes'
+answers 'SELECT count(*) FROM public.late' 4998 || die 'a table taken up again has missed changes'
 expect 0 "$SLUICE" table drop public.late --purge --json
 json_is '.state == "purged"'
 answers "SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'late%'" 0 ||

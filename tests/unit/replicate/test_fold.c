@@ -195,6 +195,7 @@ static void test_rows_move_to_another_shape(void **state)
 	add(from, OP_UPDATE, ROW("2", NULL, "not a number"));
 	batch_note_unchanged(from, 1, 1);
 	from->seq[1] = 9;
+	from->moved[1] = 1;
 	assert_ok(shape_move_rows(from, to, &e), &e);
 	assert_int_equal(to->rows, 2);
 	assert_int_equal(VEC_AT(&to->cols[0], int32_t, 0), 42);
@@ -207,6 +208,8 @@ static void test_rows_move_to_another_shape(void **state)
 	assert_int_equal(to->nunchanged, 1);
 	assert_int_equal(to->unchanged[0].column, 3);
 	assert_int_equal(to->seq[1], 9);
+	assert_int_equal(to->moved[1], 1);
+	assert_int_equal(to->moved[0], 0);
 	assert_int_equal(to->op[1], OP_UPDATE);
 	batch_free(from);
 	batch_free(to);

@@ -460,9 +460,7 @@ static void test_added_column_has_its_default(void **state)
 	source_run(f, "ALTER TABLE items ADD COLUMN r float8 DEFAULT random()");
 	source_run(f, "UPDATE items SET price = 8 WHERE id = 1");
 	catch_up_ok(f);
-	assert_int_equal(warehouse_count(f,
-				 "SELECT count(DISTINCT r) FROM public.items"),
-		1002);
+	assert_int_equal(warehouse_count(f, "SELECT count(DISTINCT r) FROM public.items"), 1002);
 	assert_int_equal(warehouse_count(f,
 				 "SELECT count(*) FROM public_history.items WHERE r IS NULL "
 				 "AND _op NOT IN ('D', 'T')"),

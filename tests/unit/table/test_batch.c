@@ -89,6 +89,26 @@ static void test_notes(void **state)
 	batch_free(b);
 }
 
+/* A row whose key was changed is told by the deletion before it, and by nothing else. */
+static void test_keep_moved(void **state)
+{
+	struct batch *b = batch_new(&sample);
+	const uint32_t keep[] = {0, 1, 3, 5};
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		batch_add(b);
+	b->moved[1] = b->moved[3] = b->moved[5] = 1;
+	batch_keep(b, keep, 4);
+	assert_int_equal(b->moved[1], 1);
+	assert_int_equal(b->moved[2], 0);
+	assert_int_equal(b->moved[3], 0);
+	batch_reset(b);
+	batch_add(b);
+	assert_int_equal(b->moved[batch_add(b)], 0);
+	batch_free(b);
+}
+
 static void test_retable(void **state)
 {
 	struct batch *b = batch_new(&sample);
@@ -114,6 +134,7 @@ int main(void)
 		cmocka_unit_test(test_rows_start_empty),
 		cmocka_unit_test(test_unadd),
 		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_keep_moved),
 		cmocka_unit_test(test_retable),
 	};
 

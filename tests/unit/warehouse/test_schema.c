@@ -61,7 +61,8 @@ static void test_columns_come_and_go(void **state)
 	put(f, ensure(f, "id int8 key, a text"), 7, "3|y"); /* a comes back */
 	assert_string_equal(answer(f, "SELECT id, a FROM shop.t ORDER BY id"), "1|-\n2|-\n3|y");
 	/* It is another column: what the one before had stands beside it. */
-	assert_string_equal(answer(f, "SELECT id, a, b, a__was_varchar FROM shop_history.t ORDER BY id"),
+	assert_string_equal(
+		answer(f, "SELECT id, a, b, a__was_varchar FROM shop_history.t ORDER BY id"),
 		"1|-|-|x\n2|-|new|-\n3|y|-|-");
 	assert_string_equal(answer(f, "SELECT id, a FROM shop_history.t_versions ORDER BY id"),
 		"1|-\n2|-\n3|y");

@@ -1,0 +1,136 @@
+#include "window_answers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "answers.h"
+#include "file.h"
+
+#define LOAD_BYTES ((size_t)4 << 20)
+
+static void answers_path(char out[WINDOW_PATH], const char *dir)
+{
+	snprintf(out, WINDOW_PATH, "%s/" WINDOW_ANSWERS, dir);
+}
+
+/* ---- recording ---- */
+
+/* The rows that a copy brought are in no message. */
+static enum err check_copy(
+	const struct window_info *info, const struct answer *x, struct error *e)
+{
+	char at[LSN_TEXT], copied[LSN_TEXT];
+
+	if (!str_eqc(x->kind, ANSWER_COPY) || x->at.v >= info->to.v)
+		return OK;
+	for (size_t i = 0; i < info->ntables; i++) {
+		const struct window_table *t = &info->tables[i];
+		if (t->relid != x->relid || t->copied.v <= info->from.v)
+			continue;
+		return FAIL(e, ERR_USAGE,
+			"recording a window: the table %.*s.%.*s was copied again at %s, within "
+			"it: %.*s; record with --from %s, or later",
+			STR_ARG(t->schema), STR_ARG(t->name), lsn_format(x->at, at),
+			STR_ARG(x->body), lsn_format(t->copied, copied));
+	}
+	return OK;
+}
+
+static void put_line(const struct answer *x, struct buf *out)
+{
+	answer_write(x, out);
+	buf_putc(out, '\n');
+}
+
+/* What each table was like at the beginning: as its first change found it. */
+static void put_starts(const struct answers *all, struct buf *out)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		struct answer start = all->items[i];
+		bool first = start.before.n > 0;
+		for (size_t k = 0; first && k < i; k++)
+			first = all->items[k].relid != start.relid || all->items[k].before.n == 0;
+		if (!first)
+			continue;
+		start.at = LSN_NONE;
+		start.at_rest = false;
+		start.kind = STR(ANSWER_SHAPE);
+		start.said = start.before;
+		start.before = start.body = STR_NONE;
+		put_line(&start, out);
+	}
+}
+
+enum err window_answers_write(
+	const char *dir, struct warehouse *w, const struct window_info *info, struct error *e)
+{
+	struct arena mem = {0};
+	struct answers all;
+	struct buf out;
+	char path[WINDOW_PATH];
+
+	answers_path(path, dir);
+	buf_init(&out, BUF_MAX_DEFAULT);
+	enum err rc = answers_read(
+		w, arena_fmt(&mem, "lsn_number >= %" PRIu64, info->from.v), &mem, &all, e);
+	for (size_t i = 0; rc == OK && i < all.n; i++)
+		rc = check_copy(info, &all.items[i], e);
+	if (rc == OK)
+		put_starts(&all, &out);
+	for (size_t i = 0; rc == OK && i < all.n; i++)
+		put_line(&all.items[i], &out);
+	if (rc == OK && !buf_ok(&out))
+		rc = FAIL(e, ERR_USAGE,
+			"recording a window: the rows that were read again after changes of tables "
+			"take more than 1 GiB; record a stretch without those changes");
+	if (rc == OK && out.n > 0)
+		rc = file_write_atomic(path, buf_str(&out), e);
+	buf_free(&out);
+	arena_free(&mem);
+	return rc;
+}
+
+/* ---- replaying ---- */
+
+/* One statement for many. */
+static enum err load_lines(struct warehouse *w, struct str *text, uint64_t *n, const char *path,
+	struct error *e)
+{
+	struct arena mem = {0};
+	struct buf sql;
+	struct str line;
+	enum err rc = OK;
+
+	buf_init(&sql, BUF_MAX_DEFAULT);
+	while (rc == OK && sql.n < LOAD_BYTES && str_cut(text, '\n', &line)) {
+		struct answer x;
+		rc = answer_parse(line, &mem, &x, e);
+		if (rc == OK)
+			answer_sql_new(&x, ++*n, &sql);
+	}
+	if (rc == OK && sql.n > 0)
+		rc = warehouse_script(w, buf_str(&sql), e);
+	if (rc != OK)
+		error_wrap(e, "loading %s", path);
+	buf_free(&sql);
+	arena_free(&mem);
+	return rc;
+}
+
+enum err window_answers_load(const char *dir, struct warehouse *w, struct error *e)
+{
+	char path[WINDOW_PATH];
+	struct buf text;
+	uint64_t n = 0;
+
+	answers_path(path, dir);
+	if (!file_exists(path))
+		return OK;
+	buf_init(&text, BUF_MAX_DEFAULT);
+	enum err rc = file_read(path, &text, e);
+	struct str rest = buf_str(&text);
+	while (rc == OK && rest.n > 0)
+		rc = load_lines(w, &rest, &n, path, e);
+	buf_free(&text);
+	return rc;
+}

@@ -1,0 +1,80 @@
+# A window over changes of tables replays to the same rows: what live apply asked the source for
+# (which column is which, defaults, rows read again, labels of enums) is kept and goes with it.
+. "$here/lib.sh"
+
+start_pg
+write_conf '[replicate]
+flush_interval = 20ms
+segment_size = 256KB'
+sql <<'SQL'
+CREATE TYPE mood AS ENUM ('calm', 'tense');
+CREATE TABLE guests (id int PRIMARY KEY, name text, age int, spent numeric(12,2), mood mood, gone text);
+CREATE TABLE "Old.Name" (id int PRIMARY KEY, v text);
+CREATE TABLE still (id int PRIMARY KEY, v text);
+INSERT INTO guests SELECT i, 'guest ' || i, i, i / 4.0, 'calm', 'gone ' || i FROM generate_series(1, 300) i;
+INSERT INTO "Old.Name" SELECT i, 'v' || i FROM generate_series(1, 50) i;
+INSERT INTO still SELECT i, 'w' || i FROM generate_series(1, 50) i;
+SQL
+expect 0 "$SLUICE" init
+expect 0 "$SLUICE" replicate --until caught-up --json
+begin=$(json .lsn)
+
+background replicate "$SLUICE" replicate
+follower=$BG
+changed_has() { "$SLUICE" query --format csv "SELECT count(*) FROM ops.schema_changes WHERE change LIKE '%$1%'" >"$T/seen" 2>&1 && [ "$(tail -n 1 "$T/seen")" -ge "${2:-1}" ]; }
+answers_has() { "$SLUICE" query --format csv "SELECT count(*) FROM ops.schema_answers WHERE kind = '$1'" >"$T/seen" 2>&1 && [ "$(tail -n 1 "$T/seen")" -ge "${2:-1}" ]; }
+
+# Each followed by a row, so that the stream tells of it.
+sql -c "UPDATE guests SET gone = 'changed' WHERE id < 20" -c "INSERT INTO guests VALUES (1001, 'early', 1, 1, 'tense', 'x')"
+sql -c 'ALTER TABLE guests RENAME name TO "full name"' -c 'UPDATE guests SET age = age + 1 WHERE id % 7 = 0'
+until_ok changed_has 'renamed name'
+sql -c "ALTER TABLE guests ADD city text DEFAULT 'Praha'" -c "INSERT INTO guests (id, age) VALUES (1002, 2)"
+until_ok changed_has 'added city'
+sql -c 'ALTER TABLE guests ADD tag uuid DEFAULT gen_random_uuid()' -c 'UPDATE guests SET age = age + 1 WHERE id % 11 = 0'
+until_ok changed_has 'added tag'
+until_ok answers_has refilled 1
+sql -c "ALTER TABLE guests ALTER age TYPE text USING 'age ' || age" -c "INSERT INTO guests (id, age) VALUES (1003, 'three')"
+until_ok changed_has 'retyped age'
+until_ok answers_has refilled 2
+sql -c 'ALTER TABLE guests DROP COLUMN gone' -c "ALTER TABLE guests ADD gone text DEFAULT 'again'" -c "INSERT INTO guests (id) VALUES (1004)"
+until_ok changed_has 'gone'
+sql -c "INSERT INTO \"Old.Name\" VALUES (60, 'old')" -c 'ALTER TABLE "Old.Name" RENAME TO "New.Name"' -c "INSERT INTO \"New.Name\" VALUES (61, 'new')"
+until_ok changed_has 'table renamed'
+
+# And without one: only the catalog tells.
+sql -c "ALTER TYPE mood RENAME VALUE 'tense' TO 'taut'"
+until_ok changed_has 'renamed the value'
+sql -c "ALTER TABLE still ADD more int DEFAULT 7" -c 'ALTER TABLE still RENAME v TO "V"'
+until_ok changed_has 'added more'
+until_ok changed_has 'renamed v'
+sql -c 'ALTER TABLE still RENAME TO stiller'
+until_ok changed_has 'table renamed' 2
+sql -c "UPDATE guests SET spent = spent + 1 WHERE id % 5 = 0"
+kill "$follower"
+wait "$follower" 2>/dev/null
+expect 0 "$SLUICE" replicate --until caught-up --json
+middle=$(json .lsn)
+expect 0 "$SLUICE" reconcile
+
+expect 0 "$SLUICE" window record --name all --json
+expect 0 "$SLUICE" window record --name part --from "$begin" --json
+
+# Changes after the end of a window, before it is recorded.
+sql -c 'ALTER TABLE guests RENAME city TO town' -c "ALTER TABLE guests ADD late int DEFAULT 3" -c 'ALTER TABLE guests DROP COLUMN spent' \
+	-c "INSERT INTO guests (id) VALUES (1005)"
+expect 0 "$SLUICE" replicate --until caught-up
+expect 0 "$SLUICE" window record --name earlier --from "$begin" --to "$middle" --json
+expect 0 "$SLUICE" window record --name late --from "$middle" --json
+
+for w in all part earlier late; do
+	expect 0 "$SLUICE" window verify $w --json
+	for batch in 1 50 10000; do
+		expect 0 "$SLUICE" window replay $w --batch-rows $batch --json
+		json_is '.ok and .digest == .expected_digest'
+	done
+done
+# The answers are part of what is checked.
+[ -s windows/all/answers.jsonl ] || die 'no answers'
+sed -i '1s/true/True/; 1s/false/False/' windows/all/answers.jsonl
+expect 3 "$SLUICE" window verify all
+err_has 'answers.jsonl'
