@@ -16,8 +16,7 @@ static void answers_path(char out[WINDOW_PATH], const char *dir)
 /* ---- recording ---- */
 
 /* The rows that a copy brought are in no message. */
-static enum err check_copy(
-	const struct window_info *info, const struct answer *x, struct error *e)
+static enum err check_copy(const struct window_info *info, const struct answer *x, struct error *e)
 {
 	char at[LSN_TEXT], copied[LSN_TEXT];
 
@@ -93,8 +92,8 @@ enum err window_answers_write(
 /* ---- replaying ---- */
 
 /* One statement for many. */
-static enum err load_lines(struct warehouse *w, struct str *text, uint64_t *n, const char *path,
-	struct error *e)
+static enum err load_lines(
+	struct warehouse *w, struct str *text, uint64_t *n, const char *path, struct error *e)
 {
 	struct arena mem = {0};
 	struct buf sql;

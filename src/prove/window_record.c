@@ -222,6 +222,33 @@ static enum err check_unchanged(struct recording *r, struct error *e)
 
 /* ---- what is kept ---- */
 
+/* Rows that a copy brought within the stretch are in no message of it. Those of the first copy
+ * stand before everything else, and belong to the state. */
+static enum err check_copied(struct recording *r, const struct window_table *t, struct error *e)
+{
+	char from[LSN_TEXT];
+	struct buf sql;
+	int64_t rows = 0;
+
+	buf_init(&sql, 1 << 16);
+	buf_puts(&sql, "WITH h AS (SELECT _op, _lsn FROM ");
+	sql_name(&sql, arena_fmt(&r->w->mem, "%.*s_history", STR_ARG(t->schema)));
+	buf_putc(&sql, '.');
+	sql_name(&sql, t->name);
+	buf_putf(&sql,
+		") SELECT count(*) FROM h WHERE _op = 'r' AND _lsn > %" PRIu64
+		" AND _lsn < %" PRIu64 " AND _lsn > (SELECT min(_lsn) FROM h)",
+		r->w->from.v, r->w->to.v);
+	enum err rc = warehouse_i64(r->warehouse, buf_str(&sql), &rows, e);
+	buf_free(&sql);
+	if (rc == OK && rows > 0)
+		rc = FAIL(e, ERR_USAGE,
+			"recording a window: %" PRId64 " rows of %.*s.%.*s were copied within it, "
+			"which no message of it brings; record with --from %s, or later",
+			rows, STR_ARG(t->schema), STR_ARG(t->name), lsn_format(t->copied, from));
+	return rc;
+}
+
 static enum err record_state(struct recording *r, struct error *e)
 {
 	char path[WINDOW_PATH + 64];
@@ -230,6 +257,7 @@ static enum err record_state(struct recording *r, struct error *e)
 	TRY(file_mkdirs(path, e));
 	for (size_t i = 0; i < r->w->ntables; i++) {
 		struct window_table *t = &r->w->tables[i];
+		TRY(check_copied(r, t, e));
 		snprintf(path, sizeof path, "%s/%.*s", r->dir, STR_ARG(t->file));
 		TRY(window_state_write(
 			r->warehouse, t->table, r->w->from, path, r->env, &t->start, e));

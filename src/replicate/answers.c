@@ -131,8 +131,7 @@ bool answer_fits(const struct answer *x, const struct table *said, struct arena 
 	return true;
 }
 
-enum err answer_take(
-	const struct answer *x, struct table *said, struct arena *mem, struct error *e)
+enum err answer_take(const struct answer *x, struct table *said, struct arena *mem, struct error *e)
 {
 	struct table *t;
 
@@ -154,9 +153,8 @@ void answer_pair(const struct table *before, const struct table *said, int *from
 		from[i] = -1;
 		for (size_t k = 0; k < before->ncolumns && from[i] < 0; k++) {
 			const struct column *was = &before->columns[k];
-			if (c->attnum != 0 && was->attnum != 0
-					? c->attnum == was->attnum
-					: str_eq(c->name, was->name))
+			if (c->attnum != 0 && was->attnum != 0 ? c->attnum == was->attnum
+							       : str_eq(c->name, was->name))
 				from[i] = (int)k;
 		}
 	}

@@ -4,8 +4,8 @@
  * got, rows that were read again, labels of enums. Who applies the same stretch of the journal once
  * more, after a crash or in a replay, takes the answer that was given then, and comes to the same.
  *
- * Kept before anything is done with it, in the transaction of the warehouse that is open where there
- * is one. Answers older than the journal are forgotten.
+ * Kept before anything is done with it, in the transaction of the warehouse that is open where
+ * there is one. Answers older than the journal are forgotten.
  */
 #ifndef SLUICE_ANSWERS_H
 #define SLUICE_ANSWERS_H
@@ -51,8 +51,8 @@ enum err answers_read(struct warehouse *w, struct str where, struct arena *mem, 
 /* True when both have the same columns: names, types and modifiers in order. */
 bool answer_fits(const struct answer *x, const struct table *said, struct arena *mem);
 /* Types, keys and numbers of the columns as the answer has them. */
-enum err answer_take(const struct answer *x, struct table *said, struct arena *mem,
-	struct error *e) MUST_CHECK;
+enum err answer_take(
+	const struct answer *x, struct table *said, struct arena *mem, struct error *e) MUST_CHECK;
 /* from[i] is the index in `before` of column i of `said`, by their numbers, or -1. */
 void answer_pair(const struct table *before, const struct table *said, int *from);
 

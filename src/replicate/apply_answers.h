@@ -18,9 +18,8 @@ const struct answer *apply_recorded_shape(
 	struct apply *a, const struct relation *rel, struct arena *mem);
 
 /* The answer to a change from `before`, as it was given the first time: false when it was not. */
-enum err apply_known_answer(struct apply *a, const struct relation *rel,
-	const struct table *before, struct arena *mem, struct answer *out, bool *found,
-	struct error *e) MUST_CHECK;
+enum err apply_known_answer(struct apply *a, const struct relation *rel, const struct table *before,
+	struct arena *mem, struct answer *out, bool *found, struct error *e) MUST_CHECK;
 
 /* ---- replaying ---- */
 
@@ -32,7 +31,7 @@ enum err apply_answers_open(
 enum err apply_answers_until(struct apply *a, const struct answers *all, lsn commit, size_t *next,
 	struct error *e) MUST_CHECK;
 /* At the end: the tables get the shapes that they had got by the time of the recording. */
-enum err apply_answers_rest(struct apply *a, const struct answers *all, size_t next,
-	struct error *e) MUST_CHECK;
+enum err apply_answers_rest(
+	struct apply *a, const struct answers *all, size_t next, struct error *e) MUST_CHECK;
 
 #endif

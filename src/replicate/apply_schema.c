@@ -220,7 +220,7 @@ static enum err looks_alike(struct apply *a, const struct relation *rel, const s
 		*alike = same_numbers(rel->said, known);
 		return OK;
 	}
-	if ( clock_mono(a->r->env.clock) < a->asks_again_us)
+	if (clock_mono(a->r->env.clock) < a->asks_again_us)
 		return OK;
 	enum err rc = ask_columns(a, rel, &mem, &now, &why);
 	if (rc == OK)

@@ -37,8 +37,8 @@ static struct str guarded(struct apply *a, const struct table *t, const struct c
 }
 
 /* The text must live as long as the batch. */
-static enum err set_value(struct backfill *b, const struct table *now, size_t i, struct str text,
-	struct error *e)
+static enum err set_value(
+	struct backfill *b, const struct table *now, size_t i, struct str text, struct error *e)
 {
 	if (b->value == NULL) {
 		b->value = batch_new(now);

@@ -26,8 +26,8 @@ enum err backfill_plan(struct apply *a, const struct table *now, const struct ta
 	struct error *e) MUST_CHECK;
 /* The plan as JSON, by the names of the columns of `now`, and back without asking anybody. */
 void backfill_write(const struct backfill *b, const struct table *now, struct buf *out);
-enum err backfill_parse(struct str text, const struct table *now, struct backfill *out,
-	struct error *e) MUST_CHECK;
+enum err backfill_parse(
+	struct str text, const struct table *now, struct backfill *out, struct error *e) MUST_CHECK;
 /* Gives the values that all rows have in common to the rows that stand in current and in history.
  * Running it again changes nothing. */
 enum err backfill_rows(struct apply *a, const struct backfill *b, struct error *e) MUST_CHECK;

@@ -277,7 +277,6 @@ static enum err see(struct apply *a, const struct catalog_facts *now, struct err
 		snprintf(seen->found, sizeof(seen->found), "%s", now->version);
 		seen->at = now->at;
 		seen->written = now->written;
-		seen->next_us = clock_mono(a->r->env.clock) + LOOK_US / 20;
 		return OK;
 	}
 	if (a->whole.at.v < seen->at.v)
@@ -307,6 +306,10 @@ enum err catalog_watch(struct apply *a, struct error *e)
 		rc = OK;
 	} else
 		rc = see(a, &now, e);
+	if (rc == OK && a->seen.waits)
+		a->seen.next_us = at + LOOK_US / 20;
+	else if (rc == OK)
+		atomic_store(&a->r->catalog_us, at);
 	arena_free(&mem);
 	return rc;
 }

@@ -38,7 +38,9 @@ struct replicate {
 	lsn never_in_parts; /* apply's: the transaction whose parts the warehouse refused */
 	struct journal *journal;
 	struct journal_identity id;
-	int wake_fd;        /* ends capture's wait */
+	int wake_fd; /* ends capture's wait */
+	atomic_llong
+		catalog_us; /* mono: when a look at the catalog began that left nothing to do */
 	atomic_int waiters; /* somebody waits for a position: ask the source for its own */
 	struct engine_metrics m;
 	struct thread capture, apply, watch, probe;

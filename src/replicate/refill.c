@@ -256,6 +256,21 @@ static lsn version_lsn(const struct refilling *f)
 	return f->a->tx.open ? f->a->whole.at : f->a->tx.commit;
 }
 
+/* Behind the versions that stand at this position already, in the order of the key. */
+static void put_seq(struct refilling *f, struct buf *sql)
+{
+	const struct table *t = f->r->table;
+
+	buf_puts(sql, "(SELECT coalesce(max(_seq), -1) FROM ");
+	put_history(sql, t, &f->mem);
+	buf_putf(sql, " WHERE _lsn = %" PRIu64 ") + row_number() OVER (", version_lsn(f).v);
+	for (size_t k = 0; k < t->nkeys; k++) {
+		buf_puts(sql, k > 0 ? ", c." : "ORDER BY c.");
+		sql_name(sql, t->columns[t->keys[k]].name);
+	}
+	buf_puts(sql, ")");
+}
+
 /* Rows whose value is not what the conversion made of it were changed by the source. */
 static void put_new_versions(struct refilling *f, struct buf *sql)
 {
@@ -275,10 +290,11 @@ static void put_new_versions(struct refilling *f, struct buf *sql)
 		sql_name(sql, t->columns[c].name);
 		buf_puts(sql, ", ");
 	}
+	buf_putf(sql, "'U' AS _op, %" PRIu64 " AS _lsn, ", version_lsn(f).v);
+	put_seq(f, sql);
 	buf_putf(sql,
-		"'U' AS _op, %" PRIu64 " AS _lsn, 0 AS _seq, 0 AS _xid, "
-		"to_timestamp(%" PRId64 " / 1000000.0) AS _committed_at, ",
-		version_lsn(f).v, f->a->tx.committed_us);
+		" AS _seq, 0 AS _xid, to_timestamp(%" PRId64 " / 1000000.0) AS _committed_at, ",
+		f->a->tx.committed_us);
 	put_exact(f, sql);
 	buf_puts(sql, " AS _exact, NULL AS _unchanged FROM ");
 	put_current(sql, t);
@@ -386,8 +402,10 @@ static void put_kept(const struct refilling *f, struct buf *sql)
 
 static void put_where(const struct refilling *f, const char *kind, struct buf *sql)
 {
-	buf_putf(sql, "kind = '%s' AND relid = %" PRIu32 " AND lsn_number = %" PRIu64
-		" AND shape_said = ", kind, f->r->table->relid, f->a->tx.commit.v);
+	buf_putf(sql,
+		"kind = '%s' AND relid = %" PRIu32 " AND lsn_number = %" PRIu64
+		" AND shape_said = ",
+		kind, f->r->table->relid, f->a->tx.commit.v);
 	sql_text(sql, f->said);
 }
 
@@ -403,8 +421,8 @@ static enum err take_kept_columns(struct refilling *f, struct str body, struct e
 	TRY(json_read(body, "the columns that were read again", &doc, e));
 	json_array_foreach (doc, k, name)
 		for (size_t i = 0; i < r->n && f->n < r->n; i++) {
-			if (!str_eqc(r->table->columns[r->columns[i]].name,
-				    json_string_value(name)))
+			if (!str_eqc(
+				    r->table->columns[r->columns[i]].name, json_string_value(name)))
 				continue;
 			f->columns[f->n] = r->columns[i];
 			f->added[f->n++] = r->added[i];

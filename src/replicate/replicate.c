@@ -352,6 +352,29 @@ static enum err run_forever(struct replicate *r, const struct env *env)
 	return OK;
 }
 
+#define CATALOG_NAP_US  INT64_C(10000)
+#define CATALOG_WAIT_US INT64_C(30000000)
+
+/* Caught up is also what the stream does not tell: a column that was added, and no row changed
+ * since. A source that does not tell it in time has been caught up with as far as it told. */
+static enum err wait_catalog(
+	struct replicate *r, int64_t since_us, const struct env *env, struct error *e)
+{
+	struct replicate_progress p = {.failed = false};
+	int64_t give_up_us = clock_mono(env->clock) + CATALOG_WAIT_US;
+	enum err rc = OK;
+
+	atomic_fetch_add(&r->waiters, 1);
+	while (rc == OK && !p.failed && atomic_load(&r->catalog_us) < since_us &&
+		clock_mono(env->clock) < give_up_us) {
+		rc = env_check(env, e);
+		env_sleep(env, CATALOG_NAP_US);
+		replicate_progress(r, &p);
+	}
+	atomic_fetch_sub(&r->waiters, 1);
+	return rc;
+}
+
 enum err replicate_run(const struct replicate_options *o, struct warehouse *w,
 	const struct env *env, struct replicate_until until, struct replicate_result *out,
 	struct error *e)
@@ -368,6 +391,8 @@ enum err replicate_run(const struct replicate_options *o, struct warehouse *w,
 	TRY(start(&r, o, w, env, until.kind == REPLICATE_FOREVER, e));
 	enum err rc = until.kind == REPLICATE_FOREVER ? run_forever(r, env)
 						      : wait_applied(r, at, true, -1, env, e);
+	if (rc == OK && until.kind == REPLICATE_CAUGHT_UP)
+		rc = wait_catalog(r, began, env, e);
 	replicate_progress(r, &p);
 	enum err ended = replicate_stop(r, &stopped);
 	/* The threads' own words are better than those of the one who waited for them. */

@@ -11,11 +11,14 @@ CREATE TYPE mood AS ENUM ('calm', 'tense');
 CREATE TABLE guests (id int PRIMARY KEY, name text, age int, spent numeric(12,2), mood mood, gone text);
 CREATE TABLE "Old.Name" (id int PRIMARY KEY, v text);
 CREATE TABLE still (id int PRIMARY KEY, v text);
+CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (1) TO (100);
 INSERT INTO guests SELECT i, 'guest ' || i, i, i / 4.0, 'calm', 'gone ' || i FROM generate_series(1, 300) i;
 INSERT INTO "Old.Name" SELECT i, 'v' || i FROM generate_series(1, 50) i;
 INSERT INTO still SELECT i, 'w' || i FROM generate_series(1, 50) i;
 SQL
 expect 0 "$SLUICE" init
+sql -c 'CREATE TABLE parted_2 (id int PRIMARY KEY, v text)'
 expect 0 "$SLUICE" replicate --until caught-up --json
 begin=$(json .lsn)
 
@@ -73,6 +76,25 @@ for w in all part earlier late; do
 		json_is '.ok and .digest == .expected_digest'
 	done
 done
+# Rows that a copy has brought are in no message: such a stretch is refused, the next is not.
+sql -c "INSERT INTO parted VALUES (1, 'a')" -c "INSERT INTO parted_2 VALUES (100, 'b'), (101, 'c')"
+expect 0 "$SLUICE" replicate --until caught-up --json
+before=$(json .lsn)
+background again "$SLUICE" replicate
+follower=$BG
+sql -c 'ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES FROM (100) TO (200)'
+there() { "$SLUICE" query --format csv 'SELECT count(*) FROM public.parted' >"$T/seen" 2>&1 && [ "$(tail -n 1 "$T/seen")" -eq 3 ]; }
+until_ok there
+sql -c "INSERT INTO parted VALUES (2, 'd'), (102, 'e')"
+kill "$follower"
+wait "$follower" 2>/dev/null
+expect 0 "$SLUICE" replicate --until caught-up --json
+after=$(json .lsn)
+expect 2 "$SLUICE" window record --name copied --from "$before"
+err_has 'public.parted'
+err_has 'record with --from'
+expect 0 "$SLUICE" window record --name after --from "$after"
+
 # The answers are part of what is checked.
 [ -s windows/all/answers.jsonl ] || die 'no answers'
 sed -i '1s/true/True/; 1s/false/False/' windows/all/answers.jsonl

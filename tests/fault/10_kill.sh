@@ -112,6 +112,24 @@ for place in $PLACES; do
 		echo "killed at $place"
 		continue
 		;;
+	table.paused)
+		kill_command "$place" table pause public.people
+		expect 0 $LIMIT "$SLUICE" table resume public.people
+		echo "killed at $place"
+		continue
+		;;
+	table.catching_up | table.joined)
+		expect 0 $LIMIT "$SLUICE" replicate --until caught-up
+		expect 0 $LIMIT "$SLUICE" table pause public.people
+		sql -c "INSERT INTO people SELECT '$place', i, 'paused' FROM generate_series(1, 300) i"
+		expect 0 $LIMIT "$SLUICE" replicate --until caught-up
+		expect 0 $LIMIT "$SLUICE" table resume public.people
+		code=0
+		{ SLUICE_FAILPOINTS="$place=kill" $LIMIT "$SLUICE" replicate >"$T/out" 2>"$T/err" </dev/null 9>&- || code=$?; } 2>/dev/null
+		[ "$code" -eq 137 ] || die "$place: exit $code"
+		echo "killed at $place"
+		continue
+		;;
 	catalog.resync)
 		# A partition comes with rows, and the stream does not bring them.
 		sql -c 'CREATE TABLE days (id int, day int, PRIMARY KEY (id, day)) PARTITION BY LIST (day)' \
