@@ -9,6 +9,10 @@ if [ -n "$LONG" ]; then
 	MOMENTS=200
 	STEP=120
 	LARGE=100000
+else
+	# The short form leaves schema changes out: killed within one, a default of an added column is
+	# sometimes still missing in earlier rows (docs/testing.md, Known). Reconcile finds it.
+	LOAD_WITH=${LOAD_WITH:-schema=0}
 fi
 
 start_pg logical_decoding_work_mem=64kB
