@@ -23,6 +23,7 @@ enum cell {
 	CELL_IS_HSTORE,
 	CELL_ATTNUM,
 	CELL_VARIED,
+	CELL_HIGHEST,
 	CELL_FILTER, /* of the publication */
 };
 
@@ -33,30 +34,30 @@ enum cell {
  * identity says (full: the primary key where there is one, else every column); PostgreSQL does
  * not take an index for it that is deferrable or not valid.
  */
-#define SELECT_TABLES(filter_)                                                                     \
-	"WITH RECURSIVE bases(declared, type, modifier) AS ("                                      \
-	" SELECT oid, typbasetype, typtypmod FROM pg_catalog.pg_type WHERE typtype = 'd'"          \
-	" UNION ALL"                                                                               \
-	" SELECT b.declared, t.typbasetype,"                                                       \
-	"  CASE WHEN b.modifier >= 0 THEN b.modifier ELSE t.typtypmod END"                         \
-	" FROM bases b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype = 'd'"            \
-	"), domains AS ("                                                                          \
-	" SELECT b.* FROM bases b JOIN pg_catalog.pg_type t ON t.oid = b.type"                     \
-	" WHERE t.typtype <> 'd'"                                                                  \
-	") SELECT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"             \
-	" a.atttypmod, coalesce(d.type, a.atttypid), coalesce(d.modifier, a.atttypmod),"           \
-	" a.attnotnull, coalesce(a.attnum = ANY (k.columns), c.relreplident = 'f'),"               \
-	" CASE WHEN et.typarray IS DISTINCT FROM bt.oid THEN 0"                                    \
-	" WHEN et.typdelim = ',' THEN coalesce(de.type, et.oid)"                                   \
-	" WHEN et.typdelim = ';' THEN 603 ELSE 0 END," /* as box, the only one of the server's */  \
-	" EXISTS (SELECT FROM pg_catalog.pg_depend p"                                              \
-	"  JOIN pg_catalog.pg_extension x ON x.oid = p.refobjid AND x.extname = 'hstore'"          \
-	"  WHERE p.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND p.objid = bt.oid"       \
-	"  AND p.deptype = 'e' AND bt.typname = 'hstore'), a.attnum,"                              \
-	" bt.typlen = -1 AND EXISTS (SELECT FROM pg_catalog.pg_stats s"                            \
-	"  WHERE s.schemaname = n.nspname AND s.tablename = c.relname"                             \
-	"  AND s.attname = a.attname AND s.n_distinct < -0.5 AND s.avg_width > 16), " filter_      \
-	" FROM pg_catalog.pg_class c"                                                              \
+#define SELECT_TABLES(filter_)                                                                            \
+	"WITH RECURSIVE bases(declared, type, modifier) AS ("                                             \
+	" SELECT oid, typbasetype, typtypmod FROM pg_catalog.pg_type WHERE typtype = 'd'"                 \
+	" UNION ALL"                                                                                      \
+	" SELECT b.declared, t.typbasetype,"                                                              \
+	"  CASE WHEN b.modifier >= 0 THEN b.modifier ELSE t.typtypmod END"                                \
+	" FROM bases b JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype = 'd'"                   \
+	"), domains AS ("                                                                                 \
+	" SELECT b.* FROM bases b JOIN pg_catalog.pg_type t ON t.oid = b.type"                            \
+	" WHERE t.typtype <> 'd'"                                                                         \
+	") SELECT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"                    \
+	" a.atttypmod, coalesce(d.type, a.atttypid), coalesce(d.modifier, a.atttypmod),"                  \
+	" a.attnotnull, coalesce(a.attnum = ANY (k.columns), c.relreplident = 'f'),"                      \
+	" CASE WHEN et.typarray IS DISTINCT FROM bt.oid THEN 0"                                           \
+	" WHEN et.typdelim = ',' THEN coalesce(de.type, et.oid)"                                          \
+	" WHEN et.typdelim = ';' THEN 603 ELSE 0 END," /* as box, the only one of the server's */         \
+	" EXISTS (SELECT FROM pg_catalog.pg_depend p"                                                     \
+	"  JOIN pg_catalog.pg_extension x ON x.oid = p.refobjid AND x.extname = 'hstore'"                 \
+	"  WHERE p.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND p.objid = bt.oid"              \
+	"  AND p.deptype = 'e' AND bt.typname = 'hstore'), a.attnum,"                                     \
+	" bt.typlen = -1 AND EXISTS (SELECT FROM pg_catalog.pg_stats s"                                   \
+	"  WHERE s.schemaname = n.nspname AND s.tablename = c.relname"                                    \
+	"  AND s.attname = a.attname AND s.n_distinct < -0.5 AND s.avg_width > 16), c.relnatts, " filter_ \
+	" FROM pg_catalog.pg_class c"                                                                     \
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 #define SELECT_COLUMNS                                                                             \
 	" LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"              \
@@ -116,6 +117,7 @@ static struct table *make_table(const PGresult *r, int from, int to, struct aren
 	t->schema = arena_str(mem, pg_cell_str(r, from, CELL_SCHEMA));
 	t->name = arena_str(mem, pg_cell_str(r, from, CELL_NAME));
 	t->filter = arena_str(mem, pg_cell_str(r, from, CELL_FILTER));
+	t->highest = (int16_t)pg_cell_i64(r, from, CELL_HIGHEST);
 	t->identity = identity != NULL ? (enum identity)identity[0] : IDENTITY_NOTHING;
 	t->ncolumns = empty ? 0 : (size_t)(to - from);
 	t->columns = arena_array(mem, t->ncolumns + 1, sizeof *t->columns);

@@ -150,8 +150,9 @@ static int16_t number_of(
 static void number_new(const struct table *before, struct table *said, const struct attributes *now,
 	const int *from)
 {
-	int16_t most = 0;
+	int16_t most = before->highest;
 
+	/* A number that a column had which is gone now is not given again. */
 	for (size_t i = 0; i < before->ncolumns; i++)
 		if (before->columns[i].attnum > most)
 			most = before->columns[i].attnum;
@@ -163,6 +164,7 @@ static void number_new(const struct table *before, struct table *said, const str
 		if (c->attnum > most)
 			most = c->attnum;
 	}
+	said->highest = most;
 }
 
 bool attributes_agree(const struct attributes *now, const struct table *known)

@@ -141,6 +141,7 @@ enum err answer_take(const struct answer *x, struct table *said, struct arena *m
 		said->columns[i].is_key = t->columns[i].is_key;
 		said->columns[i].attnum = t->columns[i].attnum;
 	}
+	said->highest = t->highest;
 	table_index_keys(said, mem);
 	return OK;
 }

@@ -201,6 +201,8 @@ struct str mark_shape(struct arena *mem, const struct table *t)
 	}
 	jo_end_array(&j);
 	jo_str(&j, "identity", str_make(&identity, 1));
+	if (t->highest != 0)
+		jo_i64(&j, "highest", t->highest);
 	jo_end_object(&j);
 	return keep(mem, &b);
 }
@@ -281,6 +283,10 @@ static enum err make_shape(const json_t *doc, struct str schema, struct str name
 		if (identity.n == 1)
 			t->identity = (enum identity)identity.p[0];
 	}
+	int64_t highest = 0;
+	if (json_object_get(doc, "highest") != NULL)
+		TRY(json_want_i64(doc, "highest", &highest, e));
+	t->highest = (int16_t)highest;
 	TRY(parse_shape(doc, mem, t, e));
 	*out = t;
 	return OK;

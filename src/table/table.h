@@ -48,7 +48,9 @@ struct table {
 	uint16_t *keys;        /* indexes into columns */
 	struct str valid_time; /* column whose value is the business time of a version; empty:
 				  commit time */
-	struct str filter;     /* the publication's row filter, an SQL condition; empty: none */
+	int16_t highest;   /* pg_attribute.attnum that a column has or had, of the dropped ones too;
+			      0:   not known */
+	struct str filter; /* the publication's row filter, an SQL condition; empty: none */
 };
 
 /* Deep copy into mem. */

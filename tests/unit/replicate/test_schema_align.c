@@ -93,6 +93,23 @@ static void test_several_in_a_row(void **state)
 		"0:1 1:2 2:3");
 }
 
+/* A column that was added and then retyped has its own number, not that of one dropped long ago. */
+static void test_numbers_are_not_given_again(void **state)
+{
+	(void)state;
+	struct arena mem = {0};
+	struct table *before = table_of(&mem, "id:1:23"), *said = table_of(&mem, "id:0:23 b:0:23");
+	struct attributes now = catalog_of(&mem, "id:1:23 -:2:0 b:3:25");
+	int from[2];
+
+	before->highest = 2;
+	align_columns(before, said, &now, from);
+	assert_int_equal(from[1], -1);
+	assert_int_equal(said->columns[1].attnum, 3);
+	assert_int_equal(said->highest, 3);
+	arena_free(&mem);
+}
+
 static void test_without_a_catalog(void **state)
 {
 	(void)state;
@@ -105,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_change),
 		cmocka_unit_test(test_several_in_a_row),
+		cmocka_unit_test(test_numbers_are_not_given_again),
 		cmocka_unit_test(test_without_a_catalog),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
