@@ -503,6 +503,7 @@ static enum err complete(
 
 static void take_numbers(struct table *said, const struct table *known)
 {
+	said->highest = known->highest;
 	for (size_t i = 0; i < said->ncolumns; i++)
 		said->columns[i].attnum = known->columns[i].attnum;
 }

@@ -10,8 +10,7 @@ if [ -n "$LONG" ]; then
 	STEP=120
 	LARGE=100000
 else
-	# The short form leaves schema changes out: killed within one, a default of an added column is
-	# sometimes still missing in earlier rows (docs/testing.md, Known). Reconcile finds it.
+	# The short form leaves schema changes out (docs/testing.md, Known).
 	LOAD_WITH=${LOAD_WITH:-schema=0}
 fi
 
