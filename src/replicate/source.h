@@ -51,10 +51,4 @@ enum err source_snapshot(
 enum err source_join(struct pg *c, const struct cut *consistent, const struct env *env,
 	struct error *e) MUST_CHECK;
 
-/*
- * Waits until every transaction that runs now has ended. *floor is a position before which no
- * transaction commits that a snapshot taken after this does not see.
- */
-enum err source_settle(struct pg *c, const struct env *env, lsn *floor, struct error *e) MUST_CHECK;
-
 #endif
