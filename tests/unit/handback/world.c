@@ -258,6 +258,19 @@ int64_t world_count(struct world *w, const char *sql)
 	return pg_cell_i64(r, 0, 0);
 }
 
+void world_change_byte(struct world *w, struct str key, size_t at, char to, char other)
+{
+	struct error e = {0};
+	struct buf b;
+
+	buf_init(&b, MANIFEST_MAX);
+	assert_ok(store_get(w->store, key, &b, NULL, &e), &e);
+	assert_true(at < b.n);
+	b.p[at] = b.p[at] == to ? other : to;
+	assert_ok(store_put(w->store, key, buf_str(&b), STORE_ANY, NULL, NULL, &e), &e);
+	buf_free(&b);
+}
+
 void world_flip_byte(struct world *w, struct str key, size_t at)
 {
 	struct error e = {0};
@@ -266,7 +279,6 @@ void world_flip_byte(struct world *w, struct str key, size_t at)
 	buf_init(&b, MANIFEST_MAX);
 	assert_ok(store_get(w->store, key, &b, NULL, &e), &e);
 	assert_true(at < b.n);
-	b.p[at] ^= 1;
-	assert_ok(store_put(w->store, key, buf_str(&b), STORE_ANY, NULL, NULL, &e), &e);
+	world_change_byte(w, key, at, (char)(b.p[at] ^ 1), 0);
 	buf_free(&b);
 }

@@ -64,5 +64,7 @@ const struct check *world_check(const struct checks *c, const char *name);
 int64_t world_count(struct world *w, const char *sql);
 /* Changes one bit of what the store holds. */
 void world_flip_byte(struct world *w, struct str key, size_t at);
+/* Makes one byte of what the store holds `to`, or `other` where it is that already. */
+void world_change_byte(struct world *w, struct str key, size_t at, char to, char other);
 
 #endif
