@@ -18,7 +18,7 @@ C_FOLDERS = src tests bench tools
 C_FILES   = $(shell find $(C_FOLDERS) -name '*.[ch]' 2>/dev/null | sort)
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps build demo test unit e2e fault bench lint format fuzz test-asan test-tsan \
+.PHONY: all help deps deps-tests build demo test unit e2e fault bench lint format fuzz test-asan test-tsan \
 	test-long test-peers clean install
 
 all: build
@@ -29,6 +29,9 @@ help:
 ## deps        install Debian packages and the pinned DuckDB
 deps:
 	@tools/deps.sh
+
+deps-tests: deps
+	@tools/deps.sh tests
 
 ## build       build/sluice
 build: deps
@@ -42,15 +45,15 @@ demo: deps
 	@build/sluice demo --json --dir .demo $(if $(DATA),--data $(DATA))
 
 ## test        unit tests, end-to-end tests, fault campaigns
-test: build
+test: build deps-tests
 	@$(MESON_TEST) -C build --suite unit
 	@if [ -x tests/e2e/run ]; then SLUICE=$(CURDIR)/build/sluice tests/e2e/run; fi
 	@SLUICE=$(CURDIR)/build/sluice tests/fault/run
 
-unit: build
+unit: build deps-tests
 	@$(MESON_TEST) -C build --suite unit
 
-e2e: build
+e2e: build deps-tests
 	@SLUICE=$(CURDIR)/build/sluice tests/e2e/run
 
 ## fault       the fault campaigns in their short form; SLUICE_LONG=1 for the long one
@@ -63,20 +66,21 @@ bench: deps
 	@$(NINJA) -C build >&2
 	@SLUICE=$(CURDIR)/build/sluice bench/run
 
-## test-asan   the unit tests under the address and undefined-behaviour sanitizers
-test-asan: deps
+## test-asan   unit and end-to-end tests, address and undefined-behaviour sanitizers, with leaks
+test-asan: deps-tests
 	@tools/setup.sh build-asan -Db_sanitize=address,undefined -Db_lundef=false
 	@$(NINJA) -C build-asan
-	@$(MESON_TEST) -C build-asan --suite unit
+	@$(MESON_TEST) -C build-asan --suite unit --timeout-multiplier 6
+	@tools/e2e-asan.sh build-asan
 
 ## test-tsan   the unit tests under the thread sanitizer
-test-tsan: deps
+test-tsan: deps-tests
 	@tools/setup.sh build-tsan -Db_sanitize=thread -Db_lundef=false
 	@$(NINJA) -C build-tsan
-	@setarch -R $(MESON_TEST) -C build-tsan --suite unit
+	@setarch -R $(MESON_TEST) -C build-tsan --suite unit --timeout-multiplier 6
 
 ## test-long   the campaigns whole
-test-long: build
+test-long: build deps-tests
 	@SLUICE_LONG=1 $(MESON_TEST) -C build --suite unit --timeout-multiplier 30
 	@SLUICE=$(CURDIR)/build/sluice SLUICE_LONG=1 tests/e2e/run
 	@SLUICE=$(CURDIR)/build/sluice SLUICE_LONG=1 tests/fault/run

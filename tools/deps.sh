@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what sluice needs to be built: Debian packages (deps/debian.txt, and lint.txt when asked
-# for), then DuckDB's header and library (deps/npm.txt) into third_party/duckdb. Does nothing,
+# for), then DuckDB's header and library (deps/npm.txt) into third_party/duckdb, and for the tests the
+# vendors' clients that prove the fakes (tests/fakes/package-lock.json). Does nothing,
 # quickly, when all is there.
 #
-# usage: tools/deps.sh [lint]
+# usage: tools/deps.sh [lint|tests]
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -105,5 +106,20 @@ install_duckdb() {
 	cp deps/npm.txt "$stamp"
 }
 
+# npm checks each package against the lock file; none of their scripts runs.
+install_clients() {
+	stamp=tests/fakes/node_modules/.stamp
+	cmp -s tests/fakes/package-lock.json "$stamp" && return 0
+	say "fetching the clients that prove the fakes"
+	log=$(mktemp)
+	(cd tests/fakes && npm ci --ignore-scripts --no-audit --no-fund) >"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		fail "npm ci in tests/fakes failed; the whole log is in $log"
+	}
+	rm -f "$log"
+	cp tests/fakes/package-lock.json "$stamp"
+}
+
 install_packages
 install_duckdb
+[ "${1:-}" != tests ] || install_clients

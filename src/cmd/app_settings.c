@@ -2,6 +2,8 @@
 
 #include "app_schema.h"
 #include "pg_conn.h"
+#include "shared.h"
+#include "source_token.h"
 
 /* As context_app_database(), for those who open connections of their own. */
 static struct pg_options database_of(const struct context *c, const char *application)
@@ -14,6 +16,7 @@ static struct pg_options database_of(const struct context *c, const char *applic
 		.conninfo = own ? a->database : c->set->source.url,
 		.password = secret_is_set(password) ? secret_reveal(password) : NULL,
 		.password_file = password->file,
+		.token = own ? NULL : source_token_of(shared_token(c->shared)),
 		.application = application,
 	};
 }

@@ -122,12 +122,14 @@ static enum err run_doctor(struct context *c, const void *args, struct error *e)
 const struct command cmd_doctor = {
 	.name = "doctor",
 	.summary = "look at every requirement, say what is wrong and how to mend it",
-	.details = "Looks at the configuration, the source, the warehouse, the store, the registry "
-		   "and "
-		   "the keys, and goes on when one of them is down. What could not be looked at "
-		   "counts "
-		   "as not met. Nothing in the source is changed.\n\n"
-		   "Exit 0 when every requirement is met, 3 when one is not.",
+	.details =
+		"Looks at the configuration, the source, the warehouse, the store, the registry "
+		"and "
+		"the keys, and goes on when one of them is down. What could not be looked at "
+		"counts "
+		"as not met. Nothing in the source is changed. Of a store in a cloud it says who "
+		"it became there and what that may do.\n\n"
+		"Exit 0 when every requirement is met, 3 when one is not.",
 	.examples = "sluice doctor          # for people\n"
 		    "sluice doctor --json   # one object a check",
 	.needs = WANTS_WAREHOUSE,

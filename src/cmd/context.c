@@ -5,6 +5,7 @@
 #include "command.h"
 #include "pg_conn.h"
 #include "shared.h"
+#include "source_token.h"
 #include "str.h"
 
 /* How long another process may hold the embedded warehouse before we give up. */
@@ -43,7 +44,7 @@ static bool is_set(const char *s)
 }
 
 static enum err connect_to(struct context *c, const char *conninfo, const struct secret *password,
-	const char *key, struct pg **out, struct error *e)
+	const struct pg_token *token, const char *key, struct pg **out, struct error *e)
 {
 	if (!is_set(conninfo))
 		return FAIL(e, ERR_USAGE,
@@ -53,6 +54,7 @@ static enum err connect_to(struct context *c, const char *conninfo, const struct
 	const struct pg_options o = {.conninfo = conninfo,
 		.password = secret_is_set(password) ? secret_reveal(password) : NULL,
 		.password_file = password->file,
+		.token = token,
 		.application = "sluice"};
 	return pg_open(out, &o, c->env, e);
 }
@@ -60,7 +62,8 @@ static enum err connect_to(struct context *c, const char *conninfo, const struct
 enum err context_source(struct context *c, struct pg **out, struct error *e)
 {
 	const struct source_settings *s = &c->set->source;
-	return connect_to(c, s->url, &s->password, "[source] url", out, e);
+	return connect_to(c, s->url, &s->password, source_token_of(shared_token(c->shared)),
+		"[source] url", out, e);
 }
 
 enum err context_app_database(struct context *c, struct pg **out, struct error *e)
@@ -68,7 +71,7 @@ enum err context_app_database(struct context *c, struct pg **out, struct error *
 	const struct app_settings *a = &c->set->app;
 	if (!is_set(a->database))
 		return context_source(c, out, e);
-	return connect_to(c, a->database, &a->database_password, "[app] database", out, e);
+	return connect_to(c, a->database, &a->database_password, NULL, "[app] database", out, e);
 }
 
 enum err context_workflow(

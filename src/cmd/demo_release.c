@@ -63,6 +63,8 @@ enum err demo_learn(struct demo *d, struct error *e)
 static enum err score(struct demo *d, struct error *e)
 {
 	json_t *r = NULL;
+	/* What was booked just now wants a score too, or the coverage will not do. */
+	TRY(DEMO_COMMAND(d, NULL, e, "replicate", "--until", "caught-up"));
 	TRY(DEMO_COMMAND(d, &r, e, "score", WORKFLOW));
 	d->scored_rows = member_i64(r, "rows");
 	demo_say(d, "scored %lld open bookings with version %lld", (long long)d->scored_rows,

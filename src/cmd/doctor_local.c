@@ -128,15 +128,22 @@ static void check_store(struct doctor *d, struct finding *f)
 {
 	struct store *s = NULL;
 	struct error e = {.kind = OK};
+	struct buf who;
 	size_t keys = 0;
 	enum err rc = context_store(d->c, &s, &e);
 
+	/* Who first: a refusal then names the one that was refused. */
+	buf_init(&who, 4096);
+	if (rc == OK)
+		rc = store_who(s, &who, &e);
 	if (rc == OK)
 		rc = store_list(s, STR("releases/"), see_key, &keys, &e);
 	if (rc != OK)
 		finding_unknown(d, f, &e, "correct [store] url, or mend what the message names");
 	else
-		finding_ok(d, f, "%s answers; %zu files of releases", d->c->set->store.url, keys);
+		finding_ok(d, f, "%s answers; %zu files of releases%s%s", d->c->set->store.url,
+			keys, who.n > 0 ? "; we are " : "", buf_cstr(&who));
+	buf_free(&who);
 }
 
 static enum err see_version(void *arg, const struct model_version *v, struct error *e)

@@ -1,6 +1,8 @@
 #include "replicate_settings.h"
 
 #include "guard.h"
+#include "shared.h"
+#include "source_token.h"
 
 void replicate_settings_options(struct context *c, struct replicate_options *out)
 {
@@ -29,6 +31,7 @@ void replicate_settings_options(struct context *c, struct replicate_options *out
 		.password = secret_is_set(&s->source.password) ? secret_reveal(&s->source.password)
 							       : NULL,
 		.password_file = s->source.password.file,
+		.token = source_token_of(shared_token(c->shared)),
 		.publication = s->source.publication,
 		.slot = s->source.slot,
 		.tables = s->source.tables,

@@ -30,6 +30,10 @@ static const struct conf_key source_keys[] = {
 	KEY(source_settings, tables, .type = CONF_STRING, .initial = "public.*",
 		.help = "Tables to replicate: names and patterns joined by commas, such as "
 			"public.*, sales.orders, !public.audit. ! leaves out; later patterns win."),
+	KEY(source_settings, iam_auth, .type = CONF_BOOL, .initial = "false",
+		.help = "Log in to RDS with a token of our AWS identity ([aws]) instead of a password. "
+			"The connection string names one host and user, and "
+			"sslmode=verify-full; RDS needs rds.iam_auth_for_replication = 1."),
 	CONF_KEY_END,
 };
 
@@ -46,7 +50,49 @@ static const struct conf_key warehouse_keys[] = {
 
 static const struct conf_key store_keys[] = {
 	KEY(store_settings, url, .type = CONF_STRING, .initial = "file://store",
-		.help = "Object store of the releases: file:///directory."),
+		.help = "Object store of the releases: file:///directory, s3://bucket/prefix or "
+			"gs://bucket/prefix."),
+	KEY(store_settings, endpoint, .type = CONF_STRING,
+		.help = "Another address of the service than the vendor's: https://host[:port]. Plain "
+			"http only to this machine (127.0.0.1, [::1], localhost)."),
+	KEY(store_settings, ca_file, .type = CONF_STRING,
+		.help = "PEM file of the certificates that the service and its token services are "
+			"checked with, instead of the system's."),
+	KEY(store_settings, credentials, .type = CONF_STRING,
+		.help = "gs://: file that says how to become a Google identity, as `gcloud iam "
+			"workload-identity-pools create-cred-config` writes it. Empty: "
+			"GOOGLE_APPLICATION_CREDENTIALS, then the metadata server."),
+	KEY(store_settings, region, .type = CONF_STRING,
+		.help = "s3://: region of the bucket. Empty: AWS_REGION, then AWS_DEFAULT_REGION."),
+	KEY(store_settings, path_style, .type = CONF_BOOL, .initial = "false",
+		.help = "s3://: name the bucket in the path instead of the host."),
+	KEY(store_settings, checksums, .type = CONF_BOOL, .initial = "true",
+		.help = "s3://: have the service check SHA-256 checksums, beside our own. Off: for "
+			"servers that know none."),
+	KEY(store_settings, part_size, .type = CONF_SIZE, .initial = "8MB", .min = 1 << 18,
+		.max = INT64_C(1) << 32,
+		.help = "Content larger than this is sent in parts of this size. S3 takes no parts "
+			"below 5MB; for gs:// it is rounded down to a multiple of 256kB."),
+	CONF_KEY_END,
+};
+
+static const struct conf_key aws_keys[] = {
+	KEY(aws_settings, region, .type = CONF_STRING,
+		.help = "Region of STS and, where [store] region and a host name do not say another, "
+			"of S3 and RDS. Empty: AWS_REGION, AWS_DEFAULT_REGION, the profile's."),
+	KEY(aws_settings, profile, .type = CONF_STRING,
+		.help = "Profile of AWS's shared files (~/.aws/config, ~/.aws/credentials). Empty: "
+			"AWS_PROFILE, and then AWS's usual places: environment, [default], web identity "
+			"token (EKS), container (EKS Pod Identity, ECS), instance."),
+	KEY(aws_settings, role_arn, .type = CONF_STRING,
+		.help = "Role to assume with what is found there."),
+	KEY(aws_settings, external_id, .type = CONF_STRING,
+		.help = "External id that the role's trust policy asks for."),
+	KEY(aws_settings, sts_endpoint, .type = CONF_STRING,
+		.help = "Another address of AWS STS: https://host[:port]. Empty: that of the region."),
+	KEY(aws_settings, ca_file, .type = CONF_STRING,
+		.help = "PEM file of the certificates that STS is checked with, instead of the "
+			"system's. Empty: [store] ca_file."),
 	CONF_KEY_END,
 };
 
@@ -129,6 +175,10 @@ static const struct conf_key reconcile_keys[] = {
 	KEY(reconcile_settings, pause_limit, .type = CONF_TIME, .initial = "10min", .max = 30 * DAY,
 		.help = "How long a pause may last before the reconciliation gives up, to be gone on "
 			"with later. 0: for ever."),
+	KEY(reconcile_settings, hashes, .type = CONF_STRING, .initial = "hashes",
+		.help = "Directory where the hash of each row is kept for `sluice reconcile --changed`, "
+			"24 bytes a row. It may be removed at any time. Empty: none are kept, and a "
+			"check of the changes reads history."),
 	CONF_KEY_END,
 };
 
@@ -233,6 +283,7 @@ const struct conf_section settings_sections[] = {
 	SECTION(source, "The PostgreSQL that is the system of record."),
 	SECTION(warehouse, "Where replicated rows go and questions are asked."),
 	SECTION(store, "Where releases are kept."),
+	SECTION(aws, "Who we are towards AWS, for s3:// and RDS."),
 	SECTION(models, "Feature sets, training and the model registry."),
 	SECTION(replicate, "How rows cross."),
 	SECTION(reconcile, "How the warehouse is compared with the source."),
@@ -294,6 +345,9 @@ void settings_resolve(struct settings *s, const char *dir, struct arena *mem)
 {
 	s->warehouse.url = resolve_url(s->warehouse.url, dir, mem);
 	s->store.url = resolve_url(s->store.url, dir, mem);
+	s->store.ca_file = resolve_path(s->store.ca_file, dir, mem);
+	s->store.credentials = resolve_path(s->store.credentials, dir, mem);
+	s->aws.ca_file = resolve_path(s->aws.ca_file, dir, mem);
 	s->models.url = resolve_url(s->models.url, dir, mem);
 	s->models.features = resolve_path(s->models.features, dir, mem);
 	s->replicate.journal = resolve_path(s->replicate.journal, dir, mem);

@@ -17,6 +17,7 @@ struct source_settings {
 	const char *publication;
 	const char *slot;
 	const char *tables; /* patterns, see pg_match_tables() */
+	bool iam_auth;      /* the password is an RDS token of our AWS identity */
 };
 
 struct warehouse_settings {
@@ -27,6 +28,16 @@ struct warehouse_settings {
 
 struct store_settings {
 	const char *url;
+	const char *endpoint, *ca_file; /* of s3:// and gs:// */
+	const char *credentials;        /* gs: credential file */
+	const char *region;             /* s3 */
+	bool path_style, checksums;     /* s3 */
+	int64_t part_size;              /* bytes */
+};
+
+/* Who we are towards AWS; see aws_identity.h. */
+struct aws_settings {
+	const char *region, *profile, *role_arn, *external_id, *sts_endpoint, *ca_file;
 };
 
 struct models_settings {
@@ -55,6 +66,7 @@ struct reconcile_settings {
 	int64_t pause_lag;                      /* bytes of log not applied yet */
 	int64_t pause_sessions;                 /* that run a statement */
 	int64_t pause_transaction, pause_limit; /* us */
+	const char *hashes;                     /* directory; empty: none are kept */
 };
 
 struct handback_settings {
@@ -103,6 +115,7 @@ struct settings {
 	struct source_settings source;
 	struct warehouse_settings warehouse;
 	struct store_settings store;
+	struct aws_settings aws;
 	struct models_settings models;
 	struct replicate_settings replicate;
 	struct reconcile_settings reconcile;

@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "models.h"
 #include "replicate.h"
+#include "source_token.h"
 #include "store.h"
 #include "warehouse.h"
 
@@ -18,6 +19,7 @@ struct shared {
 	struct warehouse *warehouse;
 	struct store *store;
 	struct models *models;
+	struct source_token *token;
 	struct control_server *control;
 	pthread_cond_t settled; /* replicate was set, or the right to start one given back */
 	struct replicate *replicate;
@@ -31,6 +33,7 @@ struct shared *shared_new(const struct env *env, const struct settings *set, con
 	struct shared *s = mem_zalloc(sizeof *s);
 	*s = (struct shared){
 		.env = env, .set = set, .program = program, .config_path = config_path};
+	s->token = source_token_new(set, env);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
 	return s;
@@ -44,6 +47,7 @@ void shared_free(struct shared *s)
 	warehouse_close(s->warehouse);
 	store_close(s->store);
 	models_close(s->models);
+	source_token_free(s->token);
 	pthread_cond_destroy(&s->settled);
 	pthread_mutex_destroy(&s->lock);
 	mem_free(s);
@@ -74,10 +78,30 @@ enum err shared_warehouse(struct shared *s, struct warehouse **out, struct error
 	return rc;
 }
 
+static enum err open_store(struct shared *s, struct error *e)
+{
+	const struct store_settings *set = &s->set->store;
+	const struct store_options o = {.url = set->url,
+		.endpoint = set->endpoint,
+		.ca_file = set->ca_file,
+		.credentials = set->credentials,
+		.region = set->region,
+		.path_style = set->path_style,
+		.no_checksums = !set->checksums,
+		.profile = s->set->aws.profile,
+		.role_arn = s->set->aws.role_arn,
+		.external_id = s->set->aws.external_id,
+		.sts_endpoint = s->set->aws.sts_endpoint,
+		.sts_ca_file = s->set->aws.ca_file,
+		.sts_region = s->set->aws.region,
+		.part_size = set->part_size};
+	return store_open_with(&s->store, &o, s->env, e);
+}
+
 enum err shared_store(struct shared *s, struct store **out, struct error *e)
 {
 	pthread_mutex_lock(&s->lock);
-	enum err rc = s->store == NULL ? store_open(&s->store, s->set->store.url, s->env, e) : OK;
+	enum err rc = s->store == NULL ? open_store(s, e) : OK;
 	*out = s->store;
 	pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -142,6 +166,11 @@ void shared_take_replicate(struct shared *s)
 	while (s->users > 0)
 		pthread_cond_wait(&s->settled, &s->lock);
 	pthread_mutex_unlock(&s->lock);
+}
+
+const struct source_token *shared_token(const struct shared *s)
+{
+	return s->token;
 }
 
 const struct env *shared_env(const struct shared *s)

@@ -15,6 +15,7 @@ struct warehouse;
 struct store;
 struct models;
 struct replicate;
+struct source_token;
 
 struct shared;
 
@@ -47,6 +48,9 @@ void shared_leave_replicate(struct shared *s);
  * Nobody starts another until shared_set_replicate(s, NULL) says that this one has ended.
  */
 void shared_take_replicate(struct shared *s);
+
+/* What the source is logged in to with, when it takes tokens. */
+const struct source_token *shared_token(const struct shared *s);
 
 const struct env *shared_env(const struct shared *s);
 const struct settings *shared_settings(const struct shared *s);

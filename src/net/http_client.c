@@ -114,8 +114,13 @@ static int on_progress(
 	return env_stopping(c->env) ? 1 : 0;
 }
 
-/* A proxy from the environment cannot reach this machine's own addresses. */
-static bool is_loopback(const char *url)
+static const char *shown_url(const struct http_call *call)
+{
+	return call->shown != NULL ? call->shown : call->url;
+}
+
+/* A proxy from the environment cannot reach this machine's own addresses and metadata servers. */
+static bool is_local(const char *url)
 {
 	struct str s = str_of(url), scheme;
 
@@ -123,7 +128,8 @@ static bool is_loopback(const char *url)
 		return false;
 	s = str_from(s, 1);
 	return str_starts(s, STR("127.")) || str_starts(s, STR("[::1]")) ||
-		str_starts(s, STR("localhost"));
+		str_starts(s, STR("localhost")) || str_starts(s, STR("169.254.")) ||
+		str_starts(s, STR("[fd00:ec2::")) || str_starts(s, STR("metadata.google.internal"));
 }
 
 static struct curl_slist *header_list(const struct http_call *call, struct arena *mem)
@@ -149,6 +155,8 @@ static void set_body(CURL *h, const struct http_call *call)
 		str_eqc(STR("PUT"), call->method) || str_eqc(STR("PATCH"), call->method)) {
 		(void)curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.n);
 		(void)curl_easy_setopt(h, CURLOPT_POSTFIELDS, call->body.n > 0 ? call->body.p : "");
+		if (call->body.n > 1 << 20)
+			(void)curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 1L << 19);
 	}
 	if (!get || call->body.n > 0)
 		(void)curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, call->method);
@@ -163,11 +171,18 @@ static void set_limits(struct http_client *c, const struct http_call *call, int6
 	(void)curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)(left_us / 1000 + 1));
 	(void)curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_us / 1000 + 1));
 	(void)curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+	/* The URL is sent as it stands: what was signed must not be tidied up. */
+	(void)curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
+	if (call->stall_us > 0) {
+		(void)curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		(void)curl_easy_setopt(
+			h, CURLOPT_LOW_SPEED_TIME, (long)(call->stall_us / 1000000 + 1));
+	}
 	(void)curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 1L);
 	(void)curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (c->ca_file != NULL)
 		(void)curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
-	if (is_loopback(call->url))
+	if (is_local(call->url))
 		(void)curl_easy_setopt(h, CURLOPT_PROXY, "");
 	(void)curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
 	(void)curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
@@ -256,8 +271,8 @@ static enum err fail_code(const struct http_client *c, const struct http_call *c
 
 	if (code == CURLE_WRITE_ERROR)
 		return FAIL(e, kind, "%s %s: the answer is larger than %zu bytes; %s", call->method,
-			call->url, reply->body.max, advice(kind));
-	return FAIL(e, kind, "%s %s: %s; %s", call->method, call->url,
+			shown_url(call), reply->body.max, advice(kind));
+	return FAIL(e, kind, "%s %s: %s; %s", call->method, shown_url(call),
 		c->detail[0] != '\0' ? c->detail : curl_easy_strerror(code), advice(kind));
 }
 
@@ -290,7 +305,7 @@ enum err http_client_send(struct http_client *c, const struct http_call *call,
 		left = end - clock_mono(c->env->clock);
 		if (wait >= left || !again(call, code, reply, attempt))
 			return code == CURLE_OK ? OK : fail_code(c, call, code, reply, e);
-		log_debug(c->env->log, "http", "asking again", F_CSTR("url", call->url),
+		log_debug(c->env->log, "http", "asking again", F_CSTR("url", shown_url(call)),
 			F_I64("status", reply->status), F_I64("attempt", attempt),
 			F_I64("wait_us", wait));
 		env_sleep(c->env, wait);
@@ -327,7 +342,8 @@ enum err http_client_want(struct http_client *c, const struct http_call *call,
 	enum err kind = http_status_kind(reply->status);
 	struct str said = explanation(reply, &hold);
 	(void)FAIL(e, kind == OK ? ERR_FAILED : kind, "%s %s: the server answered %u %s: %.*s",
-		call->method, call->url, reply->status, http_reason(reply->status), STR_ARG(said));
+		call->method, shown_url(call), reply->status, http_reason(reply->status),
+		STR_ARG(said));
 	json_decref(hold);
 	return e->kind;
 }

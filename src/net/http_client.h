@@ -3,7 +3,8 @@
  * (keep-alive) and belongs to one thread at a time; make one for each thread.
  *
  * TLS certificates are always verified, redirects are never followed, only http and https are
- * spoken. Proxies are taken from the environment as curl does, but never for this machine.
+ * spoken. Proxies are taken from the environment as curl does, but never for this machine and for
+ * metadata servers, which only this machine can reach.
  */
 #ifndef SLUICE_HTTP_CLIENT_H
 #define SLUICE_HTTP_CLIENT_H
@@ -26,10 +27,12 @@ void http_client_free(struct http_client *c); /* NULL is fine */
 struct http_call {
 	const char *method; /* "GET" */
 	const char *url;    /* absolute, already encoded */
+	const char *shown;  /* what errors and logs say instead of a URL that is secret; or NULL */
 	const struct http_pair *headers;
 	size_t nheaders;
 	struct str body;
 	int64_t deadline_us; /* for the whole call with its retries; 0: 30 s */
+	int64_t stall_us; /* no byte in either direction for so long ends an attempt; 0: any time */
 	size_t max_response; /* bytes of body; 0: 64 MiB */
 	/* Repeating it does no harm. Only such calls are tried again, after a failure to connect,
 	 * a lost connection, or 408, 425, 429 and 5xx. */

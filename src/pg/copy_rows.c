@@ -14,9 +14,23 @@
 /* Signature, flags, length of the header's extension. */
 #define SIGNATURE "PGCOPY\n\377\r\n"
 
+/* True when the values of a column point into the bytes they came from. */
+static bool points(enum type_kind kind)
+{
+	return kind == T_TEXT || kind == T_JSON || kind == T_BYTES;
+}
+
+static bool any_points(const struct batch *b)
+{
+	for (size_t i = 0; i < b->table->ncolumns; i++)
+		if (points(b->cols[i].type.kind))
+			return true;
+	return false;
+}
+
 void copy_rows_init(struct copy_rows *c, struct batch *b)
 {
-	*c = (struct copy_rows){.batch = b};
+	*c = (struct copy_rows){.batch = b, .points = any_points(b)};
 	buf_init(&c->carry, ROW_MAX);
 }
 
@@ -102,20 +116,6 @@ static enum err row_length(const struct copy_rows *c, struct str bytes, size_t *
 	return OK;
 }
 
-/* True when the values of a column point into the bytes they came from. */
-static bool points(enum type_kind kind)
-{
-	return kind == T_TEXT || kind == T_JSON || kind == T_BYTES;
-}
-
-static bool any_points(const struct batch *b)
-{
-	for (size_t i = 0; i < b->table->ncolumns; i++)
-		if (points(b->cols[i].type.kind))
-			return true;
-	return false;
-}
-
 /* The value that may be kept, in the batch's memory. */
 static enum err add_guarded(
 	struct copy_rows *c, size_t row, size_t col, struct str text, struct error *e)
@@ -138,8 +138,11 @@ static enum err add_row(struct copy_rows *c, struct str bytes, struct error *e)
 	struct batch *b = c->batch;
 	size_t ncolumns = b->table->ncolumns, row = batch_add(b);
 
-	if (any_points(b))
-		bytes = arena_str(&b->mem, bytes);
+	if (c->points) {
+		char *kept = batch_room(b, bytes.n);
+		memcpy(kept, bytes.p, bytes.n);
+		bytes.p = kept;
+	}
 	const char *at = bytes.p + 2;
 	b->op[row] = OP_SNAPSHOT;
 	for (size_t i = 0; i < ncolumns; i++) {

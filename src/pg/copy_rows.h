@@ -12,6 +12,7 @@
 struct copy_rows {
 	struct batch *batch; /* where rows go; values are copied into its memory */
 	struct buf carry;    /* the beginning of a row whose end has not come yet */
+	bool points;         /* values of some column point into their row's bytes */
 	bool started;        /* the header has been read */
 	bool ended;          /* the trailer has been read */
 };

@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "mem.h"
 #include "pg_error.h"
+#include "pg_token.h"
 #include "secret.h"
 
 #define MAX_PARAMETERS  80
@@ -221,6 +222,20 @@ static enum err take_password_file(
 	return rc == OK ? OK : error_wrap(e, "connecting to PostgreSQL: reading the password");
 }
 
+static enum err take_token(
+	struct parameters *p, const struct pg_token *token, struct secret *now, struct error *e)
+{
+	enum err rc = pg_token_for(token, parameter_value(p, "host"), parameter_value(p, "port"),
+		parameter_value(p, "user"), parameter_value(p, "sslmode"), now, e);
+
+	if (rc == OK) {
+		parameter(p, "password", secret_reveal(now));
+		/* Encryption by GSSAPI would come before TLS, and prove another name. */
+		parameter(p, "gssencmode", "disable");
+	}
+	return rc;
+}
+
 enum err pg_open(
 	struct pg **out, const struct pg_options *o, const struct env *env, struct error *e)
 {
@@ -252,8 +267,10 @@ enum err pg_open(
 	take_given(&p, given);
 	take_ours(&p, o, &mem);
 	enum err rc = OK;
-	if (o->password_file != NULL)
+	if (o->token == NULL && o->password_file != NULL)
 		rc = take_password_file(&p, o->password_file, &now, e);
+	if (rc == OK && o->token != NULL)
+		rc = take_token(&p, o->token, &now, e);
 	if (rc == OK)
 		rc = connect_with(c, &p, o, &mem, e);
 	secret_free(&now);

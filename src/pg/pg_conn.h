@@ -19,6 +19,7 @@
 #include "str.h"
 
 struct guard;
+struct pg_token;
 
 struct pg {
 	PGconn *conn;
@@ -27,6 +28,9 @@ struct pg {
 	const struct guard *guard; /* as pg_options say */
 	char sqlstate[6];          /* of the last failure; "" when it had none */
 	char *received;            /* pg_stream's: the message handed out last */
+	bool gathers;              /* pg_stream's: see pg_stream_gather() */
+	unsigned burst, burst_was; /* pg_stream's: messages without a pause, and at the last wait */
+	int64_t dry_us;            /* pg_stream's: when it last had to wait */
 };
 
 struct pg_options {
@@ -35,8 +39,9 @@ struct pg_options {
 	const char *password_file; /* read anew for each connection, over `password`; may be NULL.
 				      A password that is then refused is ERR_UNAVAILABLE: it may be
 				      about to change */
-	const char *application;   /* application_name */
-	bool replication;          /* replication=database */
+	const struct pg_token *token; /* makes the password, over those above; NULL: none */
+	const char *application;      /* application_name */
+	bool replication;             /* replication=database */
 	/* What pg_catalog and pg_copy put in the place of personal data; NULL: nothing. A guard
 	 * that is broken gives its error. Must outlive the connection. */
 	const struct guard *guard;

@@ -284,13 +284,19 @@ enum err pg_copy_out(struct pg *c, const struct table *t, struct str where, size
 	return rc;
 }
 
+enum err pg_copy_widen(struct pg *c, struct error *e)
+{
+	/* More than a Unix socket holds by default. */
+	return pg_exec(c, "SELECT pg_catalog.repeat(' ', 300000)", "preparing to copy tables", e);
+}
+
 /* ---- one batch, without a taker ---- */
 
 #define ROWS_MAX ((size_t)UINT32_MAX / 2)
 
 static bool has_room(const struct batch *b, size_t max_bytes)
 {
-	return b->rows < ROWS_MAX && b->mem.used <= max_bytes;
+	return b->rows < ROWS_MAX && b->mem.used + b->texts_used <= max_bytes;
 }
 
 static enum err end_into(struct copying *y, int n, struct error *e)

@@ -33,4 +33,11 @@ enum err pg_copy_out(struct pg *c, const struct table *t, struct str where, size
 enum err pg_copy_into(struct pg *c, const struct table *t, struct str where, size_t max_bytes,
 	struct batch *into, bool *whole, struct error *e) MUST_CHECK;
 
+/*
+ * For a connection that copies much: has libpq take what the socket holds in one piece from now
+ * on, rather than 8 or 16 kB at a time (its buffer grows only when a message does not fit, so one
+ * that is large is asked for). Outside of a COPY.
+ */
+enum err pg_copy_widen(struct pg *c, struct error *e) MUST_CHECK;
+
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include "buf.h"
 #include "clock.h"
@@ -156,6 +157,7 @@ static enum err take(struct pg *c, struct pg_message *out, bool *got, struct err
 	int n = PQgetCopyData(c->conn, &c->received, 1);
 
 	*got = n > 0;
+	c->burst += n > 0;
 	if (n > 0)
 		return parse_message(str_make(c->received, (size_t)n), out, e);
 	if (n == 0)
@@ -188,6 +190,30 @@ static enum err wait_data(
 	return OK;
 }
 
+#define BURST    64 /* messages */
+#define DENSE_US 20 /* between two of them at most */
+#define NAP_US   250
+
+void pg_stream_gather(struct pg *c)
+{
+	c->gathers = true;
+}
+
+/* A nap is short enough for what a local socket holds. */
+static void gather(struct pg *c, int64_t now)
+{
+	unsigned n = c->burst - c->burst_was;
+
+	if (now - c->dry_us > (int64_t)n * DENSE_US + NAP_US)
+		c->burst = 0;
+	c->burst_was = c->burst;
+	c->dry_us = now;
+	if (!c->gathers || c->burst < BURST)
+		return;
+	const struct timespec nap = {.tv_nsec = NAP_US * 1000};
+	(void)nanosleep(&nap, NULL);
+}
+
 enum err pg_stream_receive(
 	struct pg *c, int64_t timeout_us, int wake_fd, struct pg_message *out, struct error *e)
 {
@@ -201,6 +227,8 @@ enum err pg_stream_receive(
 			return OK;
 		/* A socket waits in real time, whatever clock the program was given. */
 		int64_t now = clock_mono(clock_system());
+		if (until < 0)
+			gather(c, now);
 		if (until < 0)
 			until = now + (timeout_us > 0 ? timeout_us : 0);
 		enum wait_result what = WAIT_TIMEOUT;

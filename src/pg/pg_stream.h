@@ -41,6 +41,11 @@ struct pg_message {
 enum err pg_stream_start(struct pg *c, const char *slot, lsn from, int proto_version,
 	const char *publication, struct error *e) MUST_CHECK;
 
+/* From here on, in the middle of a burst, a moment's sleep (a quarter of a millisecond) lets some
+ * dozens of messages come together. A server that decodes a backlog sends each change by itself
+ * and wakes its reader for it, which costs both more than the change. */
+void pg_stream_gather(struct pg *c);
+
 /* Waits at most timeout_us for a message; PG_NOTHING on timeout. ERR_UNAVAILABLE when the
  * stream has ended or the connection is lost; an error that ends the stream (a publication that
  * does not exist, WAL that is gone) has the kind of its SQLSTATE. wake_fd (or -1) ends the wait

@@ -270,11 +270,12 @@ static const struct store_ops dir_ops = {
 	.close = dir_close,
 };
 
-enum err store_dir_open(
-	struct store **out, const char *path, const struct env *env, struct error *e)
+enum err store_dir_open(struct store **out, const struct store_options *o, const char *path,
+	const struct env *env, struct error *e)
 {
 	struct str root = str_of(path);
 	struct stat st;
+	(void)o;
 	(void)env;
 
 	while (root.n > 1 && root.p[root.n - 1] == '/')

@@ -54,6 +54,12 @@ static enum err faulty_remove(struct store *s, struct str key, struct error *e)
 	return store_remove(((struct faulty *)s)->inner, key, e);
 }
 
+static enum err faulty_who(struct store *s, struct buf *text, struct error *e)
+{
+	TRY(pass(s, "who", e));
+	return store_who(((struct faulty *)s)->inner, text, e);
+}
+
 static void faulty_close(struct store *s)
 {
 	struct faulty *f = (struct faulty *)s;
@@ -69,6 +75,7 @@ static const struct store_ops faulty_ops = {
 	.get = faulty_get,
 	.list = faulty_list,
 	.remove = faulty_remove,
+	.who = faulty_who,
 	.close = faulty_close,
 };
 

@@ -5,21 +5,29 @@
 
 #include "store_drivers.h"
 
-typedef enum err store_open_fn(
-	struct store **out, const char *rest, const struct env *env, struct error *e);
+/* `rest` is what follows the scheme in o->url. */
+typedef enum err store_open_fn(struct store **out, const struct store_options *o, const char *rest,
+	const struct env *env, struct error *e);
 
-/* The one list of drivers; without `open` a scheme is known but not in this version. */
+/* The one list of drivers. */
 static const struct {
 	const char *prefix;
 	store_open_fn *open;
 } drivers[] = {
 	{"file://", store_dir_open},
-	{"s3://", NULL},
-	{"gs://", NULL},
+	{"s3://", store_s3_open},
+	{"gs://", store_gcs_open},
 };
 
 enum err store_open(struct store **out, const char *url, const struct env *env, struct error *e)
 {
+	return store_open_with(out, &(struct store_options){.url = url}, env, e);
+}
+
+enum err store_open_with(
+	struct store **out, const struct store_options *o, const struct env *env, struct error *e)
+{
+	const char *url = o->url;
 	struct str u = str_of(url);
 
 	*out = NULL;
@@ -29,20 +37,14 @@ enum err store_open(struct store **out, const char *url, const struct env *env, 
 			continue;
 		if (u.n == prefix.n)
 			return FAIL(e, ERR_USAGE,
-				"opening the object store: \"%s\" names no place; write a "
-				"directory after it, such as file:///var/lib/sluice/store",
+				"opening the object store: \"%s\" names no place; write "
+				"file:///dir, s3://bucket/prefix or gs://bucket/prefix",
 				url);
-		if (drivers[i].open == NULL)
-			return FAIL(e, ERR_USAGE,
-				"opening the object store at \"%s\": S3 and GCS are not in this "
-				"version; set [store] url to a directory, such as "
-				"file:///var/lib/sluice/store",
-				url);
-		return drivers[i].open(out, url + prefix.n, env, e);
+		return drivers[i].open(out, o, url + prefix.n, env, e);
 	}
 	return FAIL(e, ERR_USAGE,
 		"opening the object store: \"%.*s\" is no store URL; set [store] url to "
-		"file:///dir (s3:// and gs:// come in a later version)",
+		"file:///dir, s3://bucket/prefix or gs://bucket/prefix",
 		STR_ARG(u));
 }
 
@@ -57,6 +59,19 @@ void store_close(struct store *s)
 static bool part_allowed(struct str part)
 {
 	return part.n > 0 && !str_eqc(part, ".") && !str_eqc(part, "..");
+}
+
+bool store_key_allowed(struct str key)
+{
+	struct str rest = key, part;
+
+	if (key.n == 0 || key.n > KEY_MAX || !str_is_utf8(key) || key.p[key.n - 1] == '/' ||
+		memchr(key.p, '\0', key.n) != NULL)
+		return false;
+	for (bool first = true; str_next(&rest, '/', &part); first = false)
+		if (!part_allowed(part) || (first && str_eqc(part, STORE_PRIVATE)))
+			return false;
+	return true;
 }
 
 static enum err check_key(struct str key, struct error *e)
@@ -106,4 +121,9 @@ enum err store_remove(struct store *s, struct str key, struct error *e)
 {
 	TRY(check_key(key, e));
 	return s->ops->remove(s, key, e);
+}
+
+enum err store_who(struct store *s, struct buf *text, struct error *e)
+{
+	return s->ops->who != NULL ? s->ops->who(s, text, e) : OK;
 }

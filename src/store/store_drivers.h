@@ -10,7 +10,18 @@
 #define STORE_PRIVATE ".sluice"
 
 /* `path` is a directory. It need not exist: the first put makes it, a get finds nothing in it. */
-enum err store_dir_open(
-	struct store **out, const char *path, const struct env *env, struct error *e) MUST_CHECK;
+enum err store_dir_open(struct store **out, const struct store_options *o, const char *path,
+	const struct env *env, struct error *e) MUST_CHECK;
+
+/* `rest` is "bucket" or "bucket/prefix"; see gcs_store.h. */
+enum err store_gcs_open(struct store **out, const struct store_options *o, const char *rest,
+	const struct env *env, struct error *e) MUST_CHECK;
+
+/* `rest` is "bucket[/prefix]". */
+enum err store_s3_open(struct store **out, const struct store_options *o, const char *rest,
+	const struct env *env, struct error *e) MUST_CHECK;
+
+/* May a key be used? Listings leave out what may not. */
+bool store_key_allowed(struct str key);
 
 #endif

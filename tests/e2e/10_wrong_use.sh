@@ -43,8 +43,11 @@ err_has "BigQuery"
 printf '[store]\nurl = s3://bucket\n' >sluice.conf
 expect 2 "$SLUICE" release list cancel-risk
 printf '[store]\nurl = s3://bucket\n[workflow cancel-risk]\n' >sluice.conf
+expect 2 env -u AWS_REGION -u AWS_DEFAULT_REGION "$SLUICE" release list cancel-risk
+err_has "AWS_REGION"
+printf '[store]\nurl = gs://Bucket\n[workflow cancel-risk]\n' >sluice.conf
 expect 2 "$SLUICE" release list cancel-risk
-err_has "S3"
+err_has "gs://bucket/prefix"
 
 # PostgreSQL is not there.
 printf '[source]\nurl = host=%s/nowhere dbname=app user=postgres\n' "$T" >sluice.conf

@@ -229,10 +229,9 @@ static void test_urls(void **state)
 	char file[200], url[256];
 	(void)f;
 
-	assert_err(store_open(&s, "s3://bucket/x", NULL, &e), ERR_USAGE, &e);
-	assert_has(e.text, "at \"s3://bucket/x\"");
-	assert_has(e.text, "not in this version");
-	assert_err(store_open(&s, "gs://bucket/x", NULL, &e), ERR_USAGE, &e);
+	assert_err(store_open(&s, "s3://Bucket/x", NULL, &e), ERR_USAGE, &e);
+	assert_has(e.text, "s3://Bucket");
+	assert_err(store_open(&s, "gs://Bucket/x", NULL, &e), ERR_USAGE, &e);
 	assert_err(store_open(&s, "ftp://x", NULL, &e), ERR_USAGE, &e);
 	assert_err(store_open(&s, "file://", NULL, &e), ERR_USAGE, &e);
 	assert_err(store_open(&s, NULL, NULL, &e), ERR_USAGE, &e);
