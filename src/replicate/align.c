@@ -96,15 +96,31 @@ static int cost_dropped(const struct aligning *a, const struct column *was)
 	return at != NULL && at->live ? 12 : 1;
 }
 
+static int16_t highest_known(const struct table *t)
+{
+	int16_t most = t->highest;
+
+	for (size_t i = 0; i < t->ncolumns; i++)
+		if (t->columns[i].attnum > most)
+			most = t->columns[i].attnum;
+	return most;
+}
+
 static int cost_new(const struct aligning *a, size_t i, size_t j)
 {
-	/* New columns have higher numbers than all others, unless they came by a column list. */
-	if (i == a->before->ncolumns)
-		return 1;
+	bool last = i == a->before->ncolumns;
 	const struct attribute *live = find_live(a->now, a->said->columns[j].name);
 	bool other = live != NULL;
+
 	for (size_t k = 0; other && k < a->before->ncolumns; k++)
 		other = a->before->columns[k].attnum != live->num;
+	/* New columns have higher numbers than all others, unless they came by a column list. Where
+	 * no such number was ever given, this is an old column, which is gone by now. */
+	if (last && !a->gone && !other &&
+		a->now->items[a->now->n - 1].num <= highest_known(a->before))
+		return 12;
+	if (last)
+		return 1;
 	return other ? 2 : 12;
 }
 
@@ -150,12 +166,9 @@ static int16_t number_of(
 static void number_new(const struct table *before, struct table *said, const struct attributes *now,
 	const int *from)
 {
-	int16_t most = before->highest;
-
 	/* A number that a column had which is gone now is not given again. */
-	for (size_t i = 0; i < before->ncolumns; i++)
-		if (before->columns[i].attnum > most)
-			most = before->columns[i].attnum;
+	int16_t most = highest_known(before);
+
 	for (size_t j = 0; j < said->ncolumns; j++) {
 		struct column *c = &said->columns[j];
 		if (from[j] >= 0)

@@ -5,6 +5,7 @@
 #include "snapshot.h"
 
 #define WAIT_US     INT64_C(100000)  /* how soon a stop is seen */
+#define QUIET_US    INT64_C(100000)  /* a source with a backlog is not silent for so long */
 #define POSITION_US INT64_C(1000000) /* between two positions without rows */
 #define TURN        65536            /* records handled before others have their turn */
 
@@ -59,6 +60,17 @@ static bool worth_writing(struct apply *a)
 	return true;
 }
 
+/* A batch that more is about to join: more stands there, or comes within a moment although the
+ * journal has been read to its end. Only of a backlog is that waited for. */
+static bool fills_up(const struct apply *a, bool more)
+{
+	if (a->rows == 0 || a->hurry || atomic_load(&a->r->stop) || apply_is_due(a))
+		return false;
+	if (more)
+		return true;
+	return apply_is_late(a) && journal_reader_wait(a->reader, QUIET_US);
+}
+
 enum err apply_step(struct apply *a, struct error *e)
 {
 	struct journal_record rec;
@@ -76,7 +88,7 @@ enum err apply_step(struct apply *a, struct error *e)
 		if (!a->tx.open && (a->done.at.v != before.v || n >= TURN))
 			break;
 	}
-	if (!a->tx.open && worth_writing(a))
+	if (!a->tx.open && !fills_up(a, got) && worth_writing(a))
 		return apply_flush(a, e);
 	if (!got && !a->hurry && !atomic_load(&a->r->stop))
 		(void)journal_reader_wait(a->reader, WAIT_US);

@@ -12,6 +12,7 @@
 /* What catalog_watch() has found and done. */
 struct catalog_seen {
 	int64_t next_us; /* mono: when to look again */
+	int64_t soon_us; /* the same, once the stream has come to what was found */
 	bool handled, waits;
 	char done[33], found[33]; /* versions of the catalog */
 	lsn at, written;          /* the log where `found` was found: flushed, written */
@@ -62,9 +63,11 @@ enum err apply_record(
 	struct apply *a, const struct journal_record *rec, struct error *e) MUST_CHECK;
 
 /* More keeps arriving, and what is collected has waited long enough: the flush interval, or longer
- * when a write takes longer than that. Each write has a price of its own, so a backlog is written
- * in larger batches. */
+ * when a write takes longer than that, or when it is late anyway. Each write has a price of its
+ * own, so a backlog is written in larger batches. */
 bool apply_is_due(const struct apply *a);
+/* The source has committed it a second ago or more: there is a backlog. */
+bool apply_is_late(const struct apply *a);
 
 /* Writes what has been collected, and the position. Between transactions, or before the first
  * row of the one that has begun. */

@@ -519,8 +519,11 @@ enum err apply_adapt(struct apply *a, struct relation *rel, struct error *e)
 		rc = complete(a, rel, before, e);
 	if (rc != OK)
 		goto out;
-	if (rel->live != NULL && still_wide(rel))
+	if (rel->live != NULL && still_wide(rel)) {
+		/* Described once more; its columns are what they were. */
+		take_numbers(rel->said, rel->live);
 		goto out;
+	}
 	alike = before != NULL && !rel->wide && same_shape(before, rel->said);
 	if (alike)
 		rc = looks_alike(a, rel, before, &alike, e);

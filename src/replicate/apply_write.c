@@ -123,11 +123,31 @@ static enum err apply_set(struct apply *a, const struct change_set *set, struct 
 }
 
 #define DUE_MOST INT64_C(2000000)
+#define LATE_US  INT64_C(1000000)
+#define LATE_DUE INT64_C(5000000)
 
+/* How long ago the source committed what was collected last. Both times are the source's. */
+static int64_t age_us(const struct apply *a)
+{
+	int64_t age = atomic_load_explicit(&a->r->source_us, memory_order_relaxed) -
+		a->whole.committed_us;
+
+	return age > 0 ? age : 0;
+}
+
+bool apply_is_late(const struct apply *a)
+{
+	return age_us(a) >= LATE_US;
+}
+
+/* What is late already loses little by waiting a quarter of that more. */
 bool apply_is_due(const struct apply *a)
 {
 	int64_t worth = 2 * a->took_us < DUE_MOST ? 2 * a->took_us : DUE_MOST;
+	int64_t late = age_us(a) / 4 < LATE_DUE ? age_us(a) / 4 : LATE_DUE;
 
+	if (apply_is_late(a) && worth < late)
+		worth = late;
 	if (worth < a->r->o->flush_interval_us)
 		worth = a->r->o->flush_interval_us;
 	return a->rows > 0 && clock_mono(a->r->env.clock) - a->first_us >= worth;

@@ -92,6 +92,8 @@ static enum err take_position(struct session *s, int64_t now, struct error *e)
 
 static enum err take_message(struct session *s, const struct pg_message *m, struct error *e)
 {
+	if (m->kind != PG_NOTHING)
+		atomic_store_explicit(&s->r->source_us, m->sent_us, memory_order_relaxed);
 	switch (m->kind) {
 	case PG_DATA:
 		TRY(failpoint_hit(&s->r->env, "capture.received", e));
@@ -246,6 +248,7 @@ static enum err start_stream(struct session *s, lsn from, struct error *e)
 	int best = s->stream->server_version >= 140000 ? 2 : 1;
 	int version = s->r->o->protocol > 0 ? s->r->o->protocol : best;
 
+	pg_stream_gather(s->stream);
 	return pg_stream_start(s->stream, s->r->o->slot, from, version, s->r->o->publication, e);
 }
 

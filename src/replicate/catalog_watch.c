@@ -12,6 +12,7 @@
 #include "snapshot.h"
 #include "source.h"
 #include "table_hold.h"
+#include "version_place.h"
 
 #define LOOK_US INT64_C(2000000)
 
@@ -73,13 +74,15 @@ static void put_column_update(struct buf *sql, const struct table *t, const stru
 	sql_text(sql, l->now);
 	buf_puts(sql, " AS ");
 	sql_name(sql, c->name);
-	buf_putf(sql,
-		", %llu AS _lsn, now() AS _committed_at), 'U' AS _op, 0 AS _seq, 0 AS _xid FROM ",
-		(unsigned long long)at.v);
+	buf_puts(sql, ", ");
+	version_put_lsn(sql, t, at, mem);
+	buf_puts(sql, " AS _lsn, now() AS _committed_at), 'U' AS _op, ");
+	version_put_seq(sql, t, at, "c", mem);
+	buf_puts(sql, " AS _seq, 0 AS _xid FROM ");
 	sql_name(sql, t->schema);
 	buf_putc(sql, '.');
 	sql_name(sql, t->name);
-	buf_puts(sql, " WHERE ");
+	buf_puts(sql, " c WHERE ");
 	sql_name(sql, c->name);
 	buf_puts(sql, " = ");
 	sql_text(sql, l->was);
@@ -288,6 +291,25 @@ static enum err see(struct apply *a, const struct catalog_facts *now, struct err
 	return OK;
 }
 
+/* What was found before is looked at once more as soon as the stream has come to where that was,
+ * and not earlier: nothing can be done about it until then. */
+static bool is_time(const struct apply *a, int64_t now)
+{
+	const struct catalog_seen *seen = &a->seen;
+	bool reached = seen->waits && a->whole.at.v >= seen->at.v;
+
+	return now >= (reached ? seen->soon_us : seen->next_us);
+}
+
+/* A source that is slow to answer, or busy, does not keep this thread from its work. */
+static void look_later(struct apply *a, int64_t began)
+{
+	int64_t end = clock_mono(a->r->env.clock), took = end - began;
+
+	a->seen.next_us = began + LOOK_US > end + 4 * took ? began + LOOK_US : end + 4 * took;
+	a->seen.soon_us = end + LOOK_US / 20 + 2 * took;
+}
+
 enum err catalog_watch(struct apply *a, struct error *e)
 {
 	struct error why = {.kind = OK};
@@ -295,9 +317,8 @@ enum err catalog_watch(struct apply *a, struct error *e)
 	struct catalog_facts now;
 	int64_t at = clock_mono(a->r->env.clock);
 
-	if (a->tx.open || a->r->replay != NULL || at < a->seen.next_us)
+	if (a->tx.open || a->r->replay != NULL || !is_time(a, at))
 		return OK;
-	a->seen.next_us = at + LOOK_US;
 	enum err rc = look(a, &now, &mem, &why);
 	if (rc != OK) {
 		/* Live apply does not depend on it. */
@@ -306,9 +327,8 @@ enum err catalog_watch(struct apply *a, struct error *e)
 		rc = OK;
 	} else
 		rc = see(a, &now, e);
-	if (rc == OK && a->seen.waits)
-		a->seen.next_us = at + LOOK_US / 20;
-	else if (rc == OK)
+	look_later(a, at);
+	if (rc == OK && !a->seen.waits)
 		atomic_store(&a->r->catalog_us, at);
 	arena_free(&mem);
 	return rc;

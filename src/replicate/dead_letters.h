@@ -15,17 +15,13 @@
 #include "str.h"
 #include "warehouse.h"
 
-/* One set of changes gives at most so many: beyond it is not rows that are wrong. */
-#define DEAD_LETTERS_MOST 10000
-
 /*
  * As warehouse_apply(). When rows are refused (ERR_INPUT), *refused is their number afterwards,
  * and OK means that the others, the letters and the marks are committed together.
  *
- * Whether a row is refused is found by writing parts of the set in transactions that are given
- * up. A row counts as refused when the warehouse takes everything before it in the set, but not
- * it. ERR_INPUT, and nothing written, when the table itself is not fit (it or a column is gone),
- * when a TRUNCATE is refused, or when more than DEAD_LETTERS_MOST rows are.
+ * Which rows are refused is found as sift.h says: each by itself, as long as there are not so many
+ * that the stream would stand still. ERR_INPUT, and nothing written, when the table itself is not
+ * fit (it or a column is gone), or when a TRUNCATE is refused.
  */
 enum err dead_letters_apply(struct warehouse *w, const struct env *env, const struct change_set *c,
 	uint64_t *refused, struct error *e) MUST_CHECK;

@@ -49,6 +49,7 @@ struct replicate {
 
 	/* Signs of life for the watchdog; each has one writer, see engine_sign(). */
 	atomic_uint_least64_t heard, capture_turns, apply_turns;
+	atomic_int_least64_t source_us; /* the source's clock when it last spoke; 0: it has not */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t moved;

@@ -6,12 +6,16 @@
 
 #include "mem.h"
 
+/* A batch of a backlog takes dozens; new ones would have to be cleared by the kernel each time. */
+#define SPARE_MOST 64
+
 static struct block *block_get(struct blocks *b, size_t room)
 {
 	struct block *got = b->spare;
 
 	if (got != NULL && room <= got->cap) {
 		b->spare = got->next;
+		b->nspare--;
 	} else {
 		size_t cap = room > CURSOR_BLOCK ? room : CURSOR_BLOCK;
 		got = mem_alloc(sizeof(*got) + cap);
@@ -27,11 +31,12 @@ void blocks_release(struct blocks *b)
 	while (b->held != NULL) {
 		struct block *one = b->held;
 		b->held = one->next;
-		if (one->cap > CURSOR_BLOCK || b->spare != NULL) {
+		if (one->cap > CURSOR_BLOCK || b->nspare == SPARE_MOST) {
 			mem_free(one);
 		} else {
 			one->next = b->spare;
 			b->spare = one;
+			b->nspare++;
 		}
 	}
 	b->held_bytes = 0;
@@ -40,7 +45,11 @@ void blocks_release(struct blocks *b)
 void blocks_free(struct blocks *b)
 {
 	blocks_release(b);
-	mem_free(b->spare);
+	while (b->spare != NULL) {
+		struct block *one = b->spare;
+		b->spare = one->next;
+		mem_free(one);
+	}
 	mem_free(b->current);
 	*b = (struct blocks){0};
 }

@@ -23,6 +23,7 @@ struct blocks {
 	struct block *current;
 	struct block *held; /* full ones, whose payloads may be in use */
 	struct block *spare;
+	size_t nspare;
 	uint64_t held_bytes;
 };
 

@@ -32,6 +32,14 @@ static enum err lock_dir(struct journal *j, struct error *e)
 	return OK;
 }
 
+/* What the slot has been told had been synced before. (A footer ends where the transaction before
+ * it ends, and may not have been.) */
+static void note_known(struct journal *j)
+{
+	if (j->whole.end.v <= j->o.confirmed.v)
+		j->known = j->whole.offset;
+}
+
 static void scan_record(
 	struct journal *j, const struct cursor *c, const struct record *r, bool *sealed)
 {
@@ -45,6 +53,8 @@ static void scan_record(
 	*sealed = r->own && kind == 'f';
 	if (r->own) {
 		journal_make_whole(j, end);
+		if (!*sealed)
+			note_known(j);
 		return;
 	}
 	if (kind == 'B')
@@ -57,6 +67,7 @@ static void scan_record(
 		relset_commit(&j->relations);
 		j->at.transactions++;
 		journal_make_whole(j, end);
+		note_known(j);
 	}
 }
 
@@ -78,6 +89,7 @@ static enum err scan_last(
 	j->head = c.head;
 	j->at = (struct boundary){.offset = c.offset, .chain = c.chain, .end = c.head.first};
 	j->whole = j->at;
+	j->known = j->at.offset;
 	*sealed = false;
 	while (rc == OK && state == CURSOR_RECORD && !*sealed) {
 		rc = cursor_next(&c, CURSOR_NOLIMIT, &r, &state, tail);
@@ -95,6 +107,10 @@ static enum err scan_last(
 	return rc;
 }
 
+#define JOURNAL_AFRESH                                                                             \
+	"drop the slot, move away this directory and the warehouse's file (see [warehouse] url), " \
+	"and run sluice init"
+
 static enum err check_belongs(const struct journal *j, struct error *e)
 {
 	const struct journal_identity *id = &j->o.identity;
@@ -105,7 +121,7 @@ static enum err check_belongs(const struct journal *j, struct error *e)
 			"opening the journal %s: its last segment is of system %" PRIu64
 			" timeline %u slot %s, not of system %" PRIu64
 			" timeline %u slot %s; use the directory that belongs to this source, or "
-			"remove it and resynchronise the tables",
+			"start afresh: " JOURNAL_AFRESH,
 			j->dir, j->head.system_id, j->head.timeline, j->head.slot, id->system_id,
 			id->timeline, id->slot);
 	return OK;
@@ -119,10 +135,37 @@ static enum err check_confirmed(const struct journal *j, const struct error *tai
 		return OK;
 	return FAIL(e, ERR_CHECK,
 		"opening the journal %s: it ends at LSN %s, but slot %s has been told that "
-		"everything before %s is safe: changes between the two are lost%s%s; resynchronise "
-		"the tables: drop the slot, remove the directory and run sluice init",
+		"everything before %s is safe: changes between the two are lost%s%s; start "
+		"afresh: " JOURNAL_AFRESH,
 		j->dir, lsn_format(j->whole.end, end), j->o.identity.slot,
 		lsn_format(j->o.confirmed, confirmed), tail->kind == OK ? "" : ". ", tail->text);
+}
+
+/*
+ * What the slot has not been told may never have reached the disk. Its writer was killed, or its
+ * fsync failed: then the kernel has dropped the bytes, or holds them for clean, and another fsync
+ * would call them safe. Written once more they are not clean.
+ */
+static enum err write_again(struct journal *j, struct error *e)
+{
+	uint64_t at = j->known;
+
+	if (lseek(j->fd, (off_t)at, SEEK_SET) < 0)
+		return FAIL_ERRNO(e, ERR_FAILED, "seeking in the journal segment %s", j->path);
+	while (at < j->whole.offset) {
+		uint64_t left = j->whole.offset - at;
+		size_t n = left < JOURNAL_BUFFER ? (size_t)left : JOURNAL_BUFFER;
+		ssize_t got = pread(j->fd, j->out, n, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return FAIL_ERRNO(
+				e, ERR_FAILED, "reading the journal segment %s again", j->path);
+		if (file_write_all(j->fd, j->out, (size_t)got, j->path, e) != OK)
+			return journal_break(j, "writing", e);
+		at += (uint64_t)got;
+	}
+	return OK;
 }
 
 static enum err open_last(struct journal *j, struct error *e)
@@ -140,15 +183,14 @@ static enum err open_last(struct journal *j, struct error *e)
 	j->fd = open(j->path, O_RDWR | O_CLOEXEC);
 	if (j->fd < 0)
 		return FAIL_ERRNO(e, ERR_FAILED, "opening the journal segment %s", j->path);
-	if (lseek(j->fd, (off_t)j->whole.offset, SEEK_SET) < 0)
-		return FAIL_ERRNO(e, ERR_FAILED, "seeking in the journal segment %s", j->path);
+	TRY(write_again(j, e));
 	j->tail = last->bytes > j->whole.offset;
 	j->written = j->whole.offset;
 	if (j->tail)
 		log_info(j->env->log, "journal", "an unfinished transaction is left out",
 			F_CSTR("segment", j->path), F_I64("bytes", last->bytes - j->whole.offset));
-	/* What stands there may never have reached the disk: the writer was killed. */
 	TRY(journal_sync_file(j, e));
+	TRY(file_fsync_dir(j->dir, e));
 	if (!sealed)
 		return OK;
 	close(j->fd);
@@ -209,6 +251,10 @@ void journal_close(struct journal *j)
 
 	if (j == NULL)
 		return;
+	pthread_mutex_lock(&j->lock);
+	j->closing = true;
+	pthread_cond_broadcast(&j->moved);
+	pthread_mutex_unlock(&j->lock);
 	queue_close(j->queue);
 	(void)thread_join(&j->compressor, &ignored);
 	if (j->fd >= 0)

@@ -11,6 +11,67 @@
 
 /* ---- compressing, in the background ---- */
 
+#define REST_US   INT64_C(1000000)
+#define HELD_BACK 8 /* segments that may wait for a rest */
+
+static struct timespec after_us(int64_t us)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += us / 1000000;
+	t.tv_nsec += us % 1000000 * 1000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
+static bool may_wait(const struct journal *j)
+{
+	return !j->closing && j->settling == 0 && j->compressing <= HELD_BACK;
+}
+
+/* While the journal grows by a quarter of a segment a second, capture and apply need the
+ * processors. Under j->lock. */
+static void wait_for_rest(struct journal *j)
+{
+	bool busy = true;
+
+	while (busy && may_wait(j)) {
+		struct journal_durable_end from = j->durable;
+		struct timespec until = after_us(REST_US);
+		int rc = 0;
+		while (rc != ETIMEDOUT && may_wait(j))
+			rc = pthread_cond_timedwait(&j->moved, &j->lock, &until);
+		busy = j->durable.number != from.number ||
+			j->durable.offset - from.offset >= (uint64_t)j->o.segment_size / 4;
+	}
+}
+
+/* The segment may have been dropped since it was sealed: then there is nothing to do. */
+static void compress_one(struct journal *j, uint64_t number)
+{
+	struct error why = {0};
+
+	pthread_mutex_lock(&j->lock);
+	wait_for_rest(j);
+	/* What is left at the end is compressed when the journal is next opened. */
+	bool leave = j->closing;
+	j->in_work = leave ? 0 : number;
+	pthread_mutex_unlock(&j->lock);
+	enum err rc = leave ? OK : segment_compress(j->dir, number, &why);
+	if (rc != OK && rc != ERR_NOT_FOUND)
+		log_warn(j->env->log, "journal", "a sealed segment stays uncompressed",
+			F_I64("segment", number), F_CSTR("reason", why.text));
+	pthread_mutex_lock(&j->lock);
+	j->in_work = 0;
+	j->compressing--;
+	pthread_cond_broadcast(&j->moved);
+	pthread_mutex_unlock(&j->lock);
+}
+
 static enum err compress_loop(void *arg, struct error *e)
 {
 	struct journal *j = arg;
@@ -19,17 +80,8 @@ static enum err compress_loop(void *arg, struct error *e)
 	(void)e;
 	/* Capture and apply come first. Without the right to be nicer it is not worth a word. */
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
-	while ((item = queue_pop(j->queue)) != NULL) {
-		struct error why = {0};
-		uint64_t number = (uint64_t)(uintptr_t)item;
-		if (segment_compress(j->dir, number, &why) != OK)
-			log_warn(j->env->log, "journal", "a sealed segment stays uncompressed",
-				F_I64("segment", number), F_CSTR("reason", why.text));
-		pthread_mutex_lock(&j->lock);
-		j->compressing--;
-		pthread_cond_broadcast(&j->moved);
-		pthread_mutex_unlock(&j->lock);
-	}
+	while ((item = queue_pop(j->queue)) != NULL)
+		compress_one(j, (uint64_t)(uintptr_t)item);
 	return OK;
 }
 
@@ -49,8 +101,11 @@ void journal_compress_later(struct journal *j, uint64_t number)
 void journal_settle(struct journal *j)
 {
 	pthread_mutex_lock(&j->lock);
+	j->settling++;
+	pthread_cond_broadcast(&j->moved);
 	while (j->compressing > 0)
 		pthread_cond_wait(&j->moved, &j->lock);
+	j->settling--;
 	pthread_mutex_unlock(&j->lock);
 }
 
@@ -117,15 +172,8 @@ uint64_t journal_bytes(struct journal *j)
 
 void journal_wait(struct journal *j, const struct journal_durable_end *seen, int64_t timeout_us)
 {
-	struct timespec until;
+	struct timespec until = after_us(timeout_us);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_us / 1000000;
-	until.tv_nsec += timeout_us % 1000000 * 1000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&j->lock);
 	uint64_t wakes = j->wakes;
 	while (j->durable.number == seen->number && j->durable.offset == seen->offset &&
@@ -168,7 +216,7 @@ enum err journal_trim(struct journal *j, lsn applied, struct error *e)
 
 	pthread_mutex_lock(&j->lock);
 	/* While one is being compressed it may come back under its other name. */
-	while (rc == OK && j->compressing == 0 && j->segments.n > 1 &&
+	while (rc == OK && j->segments.n > 1 && j->segments.items[0].number != j->in_work &&
 		j->segments.items[1].first.v <= applied.v &&
 		j->segments.items[0].changed_us <= oldest)
 		rc = drop_oldest(j, e);

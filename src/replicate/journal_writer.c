@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,12 +31,19 @@ enum err journal_break(struct journal *j, const char *doing, struct error *e)
 {
 	struct error cause = *e;
 
+	/* At a start nothing is known to be durable yet but what the slot was told long ago. */
+	lsn upto = lsn_max(j->durable.end, j->o.confirmed);
+	char after[LSN_TEXT + 16] = "more";
+
 	j->broken = true;
 	j->why = cause;
+	if (upto.v != LSN_NONE.v)
+		snprintf(after, sizeof(after), "after LSN %" PRIX64 "/%" PRIX64, upto.v >> 32,
+			upto.v & 0xFFFFFFFFU);
 	return FAIL(e, ERR_FAILED,
-		"%s the journal segment %s: %s; nothing after LSN %" PRIX64 "/%" PRIX64
-		" is acknowledged; mend the disk or make room, then start again",
-		doing, j->path, cause.text, j->durable.end.v >> 32, j->durable.end.v & 0xFFFFFFFFU);
+		"%s the journal segment %s: %s; nothing %s is acknowledged; mend the disk or make "
+		"room, then start again",
+		doing, j->path, cause.text, after);
 }
 
 /* A large transaction is on its way to the disk before its end, so that the fsync there is short:

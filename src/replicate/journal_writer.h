@@ -50,6 +50,7 @@ struct journal {
 	size_t nout;
 	uint64_t written;          /* bytes of the segment in the file */
 	uint64_t pushed;           /* of those, what the kernel has been told to write */
+	uint64_t known;            /* when it is opened: bytes of it that were synced before */
 	struct boundary at, whole; /* where we are; the last place between transactions */
 	bool in_transaction;
 	bool tail; /* the file may hold bytes after `whole`: cut before writing */
@@ -62,6 +63,9 @@ struct journal {
 	uint64_t wakes;
 	struct segment_list segments; /* the last one is being written */
 	uint64_t compressing;         /* segments in the queue or in work */
+	uint64_t in_work;             /* the one being compressed; 0: none */
+	unsigned settling;            /* who waits for them all */
+	bool closing;
 
 	struct queue *queue;
 	struct thread compressor;

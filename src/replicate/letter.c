@@ -8,6 +8,8 @@
 #include "shape.h"
 #include "warehouse.h"
 
+#define STATEMENT_ROWS 500
+
 static void copy_values(const struct batch *from, size_t row, struct batch *to, size_t at)
 {
 	for (size_t c = 0; c < from->table->ncolumns; c++) {
@@ -22,10 +24,25 @@ static void copy_values(const struct batch *from, size_t row, struct batch *to, 
 	}
 }
 
+static size_t first_unchanged(const struct batch *b, size_t row)
+{
+	size_t low = 0, high = b->nunchanged;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (b->unchanged[mid].row < row)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 struct batch *letter_pick(const struct batch *b, const uint8_t *skip, size_t from, size_t to)
 {
 	struct batch *out = batch_new(b->table);
-	size_t exact = 0, unchanged = 0;
+	size_t exact = from == 0 ? 0 : shape_first_exact(b, from);
+	size_t unchanged = from == 0 ? 0 : first_unchanged(b, from);
 
 	for (size_t row = from; row < to; row++) {
 		while (exact < b->nexact && b->exact[exact].row < row)
@@ -56,8 +73,9 @@ struct batch *letter_pick(const struct batch *b, const uint8_t *skip, size_t fro
 
 static bool is_unchanged(const struct batch *b, size_t row, size_t c)
 {
-	for (size_t i = 0; i < b->nunchanged; i++)
-		if (b->unchanged[i].row == row && b->unchanged[i].column == c)
+	for (size_t i = first_unchanged(b, row); i < b->nunchanged && b->unchanged[i].row == row;
+		i++)
+		if (b->unchanged[i].column == c)
 			return true;
 	return false;
 }
@@ -106,22 +124,48 @@ static void put_unchanged(struct buf *out, const struct batch *b, size_t row)
 	jo_end_array(&j);
 }
 
-void letter_put(
-	struct buf *sql, const struct batch *b, size_t row, struct str reason, int64_t now_us)
+void letters_begin(struct letters_out *out, const struct batch *rows, int64_t now_us)
 {
+	*out = (struct letters_out){.rows = rows, .now_us = now_us};
+	buf_init(&out->sql, (size_t)2 << 30);
+}
+
+void letters_end(struct letters_out *out)
+{
+	buf_free(&out->sql);
+}
+
+/* The statements are of many rows: thousands of small ones take their time to be read. */
+static void begin_values(struct letters_out *out)
+{
+	bool first = out->sql.n == 0 || out->in_statement == STATEMENT_ROWS;
+
+	if (first) {
+		buf_puts(&out->sql, out->sql.n > 0 ? ";\n" : "");
+		buf_puts(&out->sql,
+			"INSERT INTO ops.dead_letters (table_name, lsn, lsn_number, seq, op, xid, "
+			"committed_us, seen_at, reason, row_key, row_json, unchanged) VALUES ");
+		out->in_statement = 0;
+	}
+	out->in_statement++;
+	buf_puts(&out->sql, first ? "(" : ",\n(");
+}
+
+void letters_add(struct letters_out *out, size_t row, struct str reason)
+{
+	const struct batch *b = out->rows;
+	struct buf *sql = &out->sql;
 	struct arena mem = {0};
 	struct buf json;
 	char at[LSN_TEXT], now[CLOCK_TEXT];
 
 	buf_init(&json, BUF_MAX_DEFAULT);
-	buf_puts(sql,
-		"INSERT INTO ops.dead_letters (table_name, lsn, lsn_number, seq, op, xid, "
-		"committed_us, seen_at, reason, row_key, row_json, unchanged) VALUES (");
+	begin_values(out);
 	sql_text(sql, table_full_name(b->table, &mem));
 	buf_putf(sql, ", '%s', %" PRIu64 ", %" PRIu32 ", '%c', %" PRIu64 ", %" PRId64,
 		lsn_format(b->commit[row], at), b->commit[row].v, b->seq[row], (char)b->op[row],
 		b->xid[row], b->committed_at[row]);
-	buf_putf(sql, ", CAST('%s' AS TIMESTAMPTZ), ", clock_format(now_us, now, sizeof now));
+	buf_putf(sql, ", CAST('%s' AS TIMESTAMPTZ), ", clock_format(out->now_us, now, sizeof now));
 	sql_text(sql, reason);
 	for (int part = 0; part < 3; part++) {
 		buf_reset(&json);
@@ -132,7 +176,7 @@ void letter_put(
 		buf_puts(sql, ", ");
 		sql_text(sql, buf_str(&json));
 	}
-	buf_puts(sql, ");\n");
+	buf_putc(sql, ')');
 	buf_free(&json);
 	arena_free(&mem);
 }

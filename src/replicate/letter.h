@@ -12,9 +12,17 @@
  * on pointing where they did. The caller frees it, before `rows`. */
 struct batch *letter_pick(const struct batch *rows, const uint8_t *skip, size_t from, size_t to);
 
-/* Appends the SQL statement that keeps a row of the batch as a letter. */
-void letter_put(
-	struct buf *sql, const struct batch *rows, size_t row, struct str reason, int64_t now_us);
+/* Rows of one batch as SQL that keeps them as letters. What is in `sql` may be run, and the buffer
+ * reset, after any of them. */
+struct letters_out {
+	struct buf sql;
+	const struct batch *rows;
+	int64_t now_us;
+	size_t in_statement;
+};
+void letters_begin(struct letters_out *out, const struct batch *rows, int64_t now_us);
+void letters_add(struct letters_out *out, size_t row, struct str reason);
+void letters_end(struct letters_out *out);
 
 struct letter {
 	struct str lsn_text, op, row_json, unchanged, reason;

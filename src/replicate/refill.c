@@ -8,6 +8,7 @@
 #include "marks.h"
 #include "pg_copy.h"
 #include "source.h"
+#include "version_place.h"
 
 #define STAGE_BATCH 20000
 
@@ -251,24 +252,9 @@ static void put_exact(const struct refilling *f, struct buf *sql)
 }
 
 /* Behind what came before. In a replay, what is done at rest was done at its own position. */
-static lsn version_lsn(const struct refilling *f)
+static lsn version_at(const struct refilling *f)
 {
 	return f->a->tx.open ? f->a->whole.at : f->a->tx.commit;
-}
-
-/* Behind the versions that stand at this position already, in the order of the key. */
-static void put_seq(struct refilling *f, struct buf *sql)
-{
-	const struct table *t = f->r->table;
-
-	buf_puts(sql, "(SELECT coalesce(max(_seq), -1) FROM ");
-	put_history(sql, t, &f->mem);
-	buf_putf(sql, " WHERE _lsn = %" PRIu64 ") + row_number() OVER (", version_lsn(f).v);
-	for (size_t k = 0; k < t->nkeys; k++) {
-		buf_puts(sql, k > 0 ? ", c." : "ORDER BY c.");
-		sql_name(sql, t->columns[t->keys[k]].name);
-	}
-	buf_puts(sql, ")");
 }
 
 /* Rows whose value is not what the conversion made of it were changed by the source. */
@@ -290,8 +276,10 @@ static void put_new_versions(struct refilling *f, struct buf *sql)
 		sql_name(sql, t->columns[c].name);
 		buf_puts(sql, ", ");
 	}
-	buf_putf(sql, "'U' AS _op, %" PRIu64 " AS _lsn, ", version_lsn(f).v);
-	put_seq(f, sql);
+	buf_puts(sql, "'U' AS _op, ");
+	version_put_lsn(sql, t, version_at(f), &f->mem);
+	buf_puts(sql, " AS _lsn, ");
+	version_put_seq(sql, t, version_at(f), "c", &f->mem);
 	buf_putf(sql,
 		" AS _seq, 0 AS _xid, to_timestamp(%" PRId64 " / 1000000.0) AS _committed_at, ",
 		f->a->tx.committed_us);

@@ -25,6 +25,7 @@ struct replicate_valid_time {
 struct replicate_options {
 	const char *conninfo, *password; /* password NULL: as conninfo and the environment say */
 	const char *password_file;       /* read anew for each connection, over it; may be NULL */
+	const struct pg_token *token;    /* as pg_options say; NULL: none */
 	const char *publication, *slot;
 	const char *tables;   /* patterns, see pg_match_tables() */
 	const char *journal;  /* directory */

@@ -154,7 +154,7 @@ static bool same_type(struct type a, struct type b)
 }
 
 /* The first note of a row. */
-static size_t first_exact(const struct batch *b, size_t row)
+size_t shape_first_exact(const struct batch *b, size_t row)
 {
 	size_t low = 0, high = b->nexact;
 
@@ -171,7 +171,7 @@ static size_t first_exact(const struct batch *b, size_t row)
 struct str shape_exact(const struct batch *b, size_t row, size_t column)
 {
 	/* Notes are in row order; within a row they are few and in any order. */
-	for (size_t i = first_exact(b, row); i < b->nexact && b->exact[i].row == row; i++)
+	for (size_t i = shape_first_exact(b, row); i < b->nexact && b->exact[i].row == row; i++)
 		if (b->exact[i].column == column)
 			return b->exact[i].text;
 	return STR_NONE;

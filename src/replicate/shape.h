@@ -32,5 +32,7 @@ enum err shape_move_rows(const struct batch *from, struct batch *to, struct erro
 
 /* The exact text noted for a value; .p NULL when there is none. */
 struct str shape_exact(const struct batch *b, size_t row, size_t column);
+/* Where the notes of the row begin in b->exact, or would stand. */
+size_t shape_first_exact(const struct batch *b, size_t row);
 
 #endif

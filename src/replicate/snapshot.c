@@ -6,6 +6,7 @@
 
 #include "marks.h"
 #include "mem.h"
+#include "pg_copy.h"
 #include "rename.h"
 #include "source.h"
 #include "table_hold.h"
@@ -272,8 +273,10 @@ static enum err do_job(struct copier *w, struct job *job, struct error *e)
 {
 	struct replicate *r = w->s->r;
 
-	if (w->pg == NULL)
+	if (w->pg == NULL) {
 		TRY(source_open(&w->pg, r->o, &r->env, false, e));
+		TRY(pg_copy_widen(w->pg, e));
+	}
 	switch (job->kind) {
 	case JOB_BEGIN:
 		return copy_begin(w, job->copy, e);
@@ -379,17 +382,18 @@ static void finish(struct copier *w, struct job *job, enum err rc, struct error 
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Under the lock. No connection is kept while there is nothing to do. */
+/* Under the lock. No connection and no memory is kept while there is nothing to do. */
 static void rest(struct copier *w)
 {
 	struct pg *pg = w->pg;
 
-	if (pg == NULL) {
+	if (pg == NULL && w->rows == NULL) {
 		copies_wait(w->s);
 		return;
 	}
 	w->pg = NULL;
 	pthread_mutex_unlock(&w->s->lock);
+	copier_free_rows(w);
 	pg_close(pg);
 	pthread_mutex_lock(&w->s->lock);
 }
@@ -411,6 +415,7 @@ static enum err work_on(void *arg, struct error *e)
 		finish(&w, &job, rc, e);
 		error_clear(e);
 	}
+	copier_free_rows(&w);
 	pg_close(w.pg);
 	return OK;
 }

@@ -90,11 +90,19 @@ struct snapshots {
 	size_t nwatched;
 };
 
-/* One thread's connection, opened when needed. */
+/* One thread's connection, opened when needed, and what it reads ranges into. Fresh memory for each
+ * range costs the kernel as much as reading the rows does. */
 struct copier {
 	struct snapshots *s;
 	struct pg *pg;
+	struct batch *rows; /* empty between two ranges, and its table may be gone then; or NULL */
+	struct rowhash *keys; /* of the rows, where somebody asks for them */
+	uint32_t *all;        /* 0, 1, 2... */
+	uint32_t *keep;
+	size_t room, nall; /* of keys, all and keep; of all that are set */
 };
+
+void copier_free_rows(struct copier *w);
 
 /* Waits until apply has obeyed the present generation. */
 enum err copies_hush(struct snapshots *s, struct error *e) MUST_CHECK;
@@ -123,8 +131,8 @@ enum err copy_end(struct copier *w, struct table_copy *c, struct error *e) MUST_
 
 /* Under snapshots.lock: a range that is to be read once more. */
 void copy_again(struct table_copy *c, const struct copy_work *work);
-/* Writes rows read at a cut up to which all is applied, and that the range is in. */
-enum err copy_write(struct table_copy *c, struct batch *rows, const struct copy_work *work,
+/* Writes w->rows, read at a cut up to which all is applied, and that the range is in. */
+enum err copy_write(struct copier *w, struct table_copy *c, const struct copy_work *work,
 	struct error *e) MUST_CHECK;
 /* Everything read is to be thrown away. */
 bool copy_stale(struct table_copy *c);

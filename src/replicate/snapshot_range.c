@@ -12,33 +12,64 @@
 /* ---- writing ---- */
 
 struct writing {
+	struct copier *w;
 	struct table_copy *c;
 	struct batch *rows;
 	const struct copy_work *work;
-	struct rowhash *keys; /* of the rows */
-	uint32_t *all;        /* 0, 1, 2... */
-	bool dropped;         /* the copy begins anew, or a TRUNCATE took the rows */
+	bool hashed;  /* the keys of the rows are known */
+	bool dropped; /* the copy begins anew, or a TRUNCATE took the rows */
 };
 
-static bool untouched(const struct writing *y, size_t row)
+void copier_free_rows(struct copier *w)
 {
-	return !touched_has(&y->c->touched, y->keys[row]);
+	batch_free(w->rows);
+	mem_free(w->keys);
+	mem_free(w->all);
+	mem_free(w->keep);
+	w->rows = NULL;
+	w->keys = NULL;
+	w->all = w->keep = NULL;
+	w->room = w->nall = 0;
+}
+
+static void make_room(struct copier *w)
+{
+	size_t n = w->rows->rows;
+
+	if (n > w->room) {
+		w->room = w->rows->cap;
+		w->keys = mem_realloc_array(w->keys, w->room, sizeof(*w->keys));
+		w->all = mem_realloc_array(w->all, w->room, sizeof(*w->all));
+		w->keep = mem_realloc_array(w->keep, w->room, sizeof(*w->keep));
+	}
+	for (; w->nall < n; w->nall++)
+		w->all[w->nall] = (uint32_t)w->nall;
+}
+
+/* Under the lock. Nobody asks for the keys while the stream is silent about the table. */
+static void hash(struct writing *y)
+{
+	for (size_t row = 0; row < y->rows->rows && !y->hashed; row++)
+		y->w->keys[row] = touched_key(&y->c->touched, y->rows, row);
+	y->hashed = true;
 }
 
 /* Under the lock: keeps the rows that no change has touched. True when some went. */
 static bool sift(struct writing *y)
 {
 	struct batch *b = y->rows;
-	uint32_t *keep = mem_array(b->rows + 1, sizeof(*keep));
+	struct copier *w = y->w;
 	size_t n = 0, before = b->rows;
 
+	if (!y->c->emptied && !touched_any(&y->c->touched))
+		return false;
+	hash(y);
 	for (size_t row = 0; row < b->rows; row++)
-		if (!y->c->emptied && untouched(y, row)) {
-			y->keys[n] = y->keys[row];
-			keep[n++] = (uint32_t)row;
+		if (!y->c->emptied && !touched_has(&y->c->touched, w->keys[row])) {
+			w->keys[n] = w->keys[row];
+			w->keep[n++] = (uint32_t)row;
 		}
-	batch_keep(b, keep, n);
-	mem_free(keep);
+	batch_keep(b, w->keep, n);
 	return n < before;
 }
 
@@ -62,7 +93,7 @@ static enum err put_rows(struct writing *y, struct warehouse_tx **tx, struct err
 {
 	struct table_changes t = {.table = y->rows->table,
 		.rows = y->rows,
-		.newest = y->all,
+		.newest = y->w->all,
 		.nnewest = y->rows->rows,
 		.fresh = !y->c->mark.over};
 	const struct replicate *r = y->c->s->r;
@@ -143,10 +174,6 @@ static enum err write_rows(struct writing *y, struct error *e)
 	if (copy_stale(c)) {
 		y->dropped = true;
 	} else {
-		for (size_t row = 0; row < y->rows->rows; row++) {
-			y->keys[row] = touched_key(&c->touched, y->rows, row);
-			y->all[row] = (uint32_t)row;
-		}
 		(void)sift(y);
 		number(y);
 		rc = c->mark.over ? write_locked(y, e) : write_fresh(y, e);
@@ -156,19 +183,14 @@ static enum err write_rows(struct writing *y, struct error *e)
 }
 
 enum err copy_write(
-	struct table_copy *c, struct batch *rows, const struct copy_work *work, struct error *e)
+	struct copier *w, struct table_copy *c, const struct copy_work *work, struct error *e)
 {
-	struct writing y = {.c = c,
-		.rows = rows,
-		.work = work,
-		.keys = mem_array(rows->rows + 1, sizeof(*y.keys)),
-		.all = mem_array(rows->rows + 1, sizeof(*y.all))};
-	enum err rc = write_rows(&y, e);
+	struct writing y = {.w = w, .c = c, .rows = w->rows, .work = work};
 
-	mem_free(y.keys);
-	mem_free(y.all);
+	make_room(w);
+	enum err rc = write_rows(&y, e);
 	if (rc == OK && !y.dropped) {
-		copy_note_rows(c, rows->rows);
+		copy_note_rows(c, w->rows->rows);
 		rc = failpoint_hit(&c->s->r->env, "snapshot.range", e);
 	}
 	return rc;
@@ -249,9 +271,14 @@ enum err copy_range(
 	struct copier *w, struct table_copy *c, const struct copy_work *work, struct error *e)
 {
 	struct replicate *r = c->s->r;
-	struct reading y = {.c = c, .work = work, .rows = batch_new(c->table)};
+	struct reading y = {.c = c, .work = work};
 	enum err rc = failpoint_hit(&r->env, "snapshot.read", e);
 
+	if (w->rows == NULL)
+		w->rows = batch_new(c->table);
+	else
+		batch_retable(w->rows, c->table);
+	y.rows = w->rows;
 	if (rc == OK)
 		rc = read_range(&y, w->pg, e);
 	/* Dropped meanwhile, or its schema: the new beginning finds out. */
@@ -268,9 +295,9 @@ enum err copy_range(
 	} else if (usable) {
 		rc = engine_wait_applied(r, y.cut.at, e);
 		if (rc == OK)
-			rc = copy_write(c, y.rows, work, e);
+			rc = copy_write(w, c, work, e);
 	}
-	batch_free(y.rows);
+	batch_reset(w->rows);
 	arena_free(&y.mem);
 	return rc;
 }

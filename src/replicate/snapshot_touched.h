@@ -25,6 +25,10 @@ void touched_free(struct touched *t); /* ready when zeroed; usable again afterwa
 struct rowhash touched_key(struct touched *t, const struct batch *b, size_t row);
 void touched_add(struct touched *t, struct rowhash key);
 bool touched_has(const struct touched *t, struct rowhash key);
+static inline bool touched_any(const struct touched *t)
+{
+	return t->n > 0 || t->zero;
+}
 
 /* The same of a row of the warehouse: its `_exact` in column `exact`, its key from `first` on. */
 enum err touched_key_of(struct touched *t, const struct table *table, const struct chunk *c,

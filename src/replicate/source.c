@@ -12,6 +12,7 @@ enum err source_open(struct pg **out, const struct replicate_options *o, const s
 	struct pg_options p = {.conninfo = o->conninfo,
 		.password = o->password,
 		.password_file = o->password_file,
+		.token = o->token,
 		.application = replication ? "sluice capture" : "sluice",
 		.replication = replication,
 		.guard = o->guard};

@@ -39,6 +39,7 @@ static void grow(struct batch *b)
 static void make_columns(struct batch *b, const struct table *t)
 {
 	b->table = t;
+	b->ncols = t->ncolumns;
 	b->cols = mem_array(t->ncolumns > 0 ? t->ncolumns : 1, sizeof *b->cols);
 	for (size_t c = 0; c < t->ncolumns; c++) {
 		b->cols[c].type = t->columns[c].type;
@@ -49,7 +50,7 @@ static void make_columns(struct batch *b, const struct table *t)
 
 static void free_columns(struct batch *b)
 {
-	for (size_t c = 0; c < b->table->ncolumns; c++) {
+	for (size_t c = 0; c < b->ncols; c++) {
 		mem_free(b->cols[c].data);
 		mem_free(b->cols[c].valid);
 	}
@@ -65,6 +66,67 @@ struct batch *batch_new(const struct table *t)
 	return b;
 }
 
+#define TEXT_CHUNK ((size_t)1 << 20)
+
+struct batch_text {
+	struct batch_text *next;
+	size_t n, cap;
+	char bytes[];
+};
+
+static void free_texts(struct batch_text *t)
+{
+	while (t != NULL) {
+		struct batch_text *next = t->next;
+		mem_free(t);
+		t = next;
+	}
+}
+
+/* Chunks of the usual size are kept, one that a long text had made is not. */
+static void spare_texts(struct batch *b)
+{
+	while (b->texts != NULL) {
+		struct batch_text *t = b->texts;
+		b->texts = t->next;
+		if (t->cap > TEXT_CHUNK) {
+			mem_free(t);
+			continue;
+		}
+		t->n = 0;
+		t->next = b->spare;
+		b->spare = t;
+	}
+	b->texts_used = 0;
+}
+
+static void add_text(struct batch *b, size_t n)
+{
+	struct batch_text *t = b->spare;
+
+	if (t != NULL && n <= t->cap) {
+		b->spare = t->next;
+	} else {
+		size_t cap = n > TEXT_CHUNK ? n : TEXT_CHUNK;
+		assert(cap <= SIZE_MAX - sizeof *t);
+		t = mem_alloc(sizeof *t + cap);
+		t->n = 0;
+		t->cap = cap;
+	}
+	t->next = b->texts;
+	b->texts = t;
+}
+
+char *batch_room(struct batch *b, size_t n)
+{
+	if (b->texts == NULL || n > b->texts->cap - b->texts->n)
+		add_text(b, n);
+	char *at = b->texts->bytes + b->texts->n;
+	b->texts->n += n;
+	b->texts_used += n;
+	return at;
+}
+
 void batch_free(struct batch *b)
 {
 	if (b == NULL)
@@ -78,26 +140,45 @@ void batch_free(struct batch *b)
 	mem_free(b->moved);
 	mem_free(b->exact);
 	mem_free(b->unchanged);
+	free_texts(b->texts);
+	free_texts(b->spare);
 	arena_free(&b->mem);
 	mem_free(b);
 }
 
 void batch_reset(struct batch *b)
 {
-	for (size_t c = 0; c < b->table->ncolumns && b->rows > 0; c++)
+	for (size_t c = 0; c < b->ncols && b->rows > 0; c++)
 		memset(b->cols[c].valid, 0, words(b->rows) * sizeof *b->cols[c].valid);
 	b->rows = 0;
 	b->nexact = 0;
 	b->nunchanged = 0;
 	arena_reset(&b->mem);
+	spare_texts(b);
+}
+
+static bool same_kinds(const struct batch *b, const struct table *t)
+{
+	if (b->ncols != t->ncolumns)
+		return false;
+	for (size_t c = 0; c < t->ncolumns; c++)
+		if (b->cols[c].type.kind != t->columns[c].type.kind)
+			return false;
+	return true;
 }
 
 void batch_retable(struct batch *b, const struct table *t)
 {
 	assert(b->rows == 0);
 	assert(t->ncolumns <= TABLE_MAX_COLUMNS);
-	free_columns(b);
-	make_columns(b, t);
+	if (!same_kinds(b, t)) {
+		free_columns(b);
+		make_columns(b, t);
+		return;
+	}
+	b->table = t;
+	for (size_t c = 0; c < t->ncolumns; c++)
+		b->cols[c].type = t->columns[c].type;
 }
 
 size_t batch_add(struct batch *b)

@@ -40,6 +40,7 @@ struct batch {
 	const struct table *table;
 	size_t rows, cap;
 	struct vec *cols; /* table->ncolumns of them */
+	size_t ncols;     /* of cols: known without the table */
 	/* Parallel to the rows. */
 	uint8_t *op;           /* enum change_op */
 	lsn *commit;           /* commit LSN of the transaction */
@@ -52,17 +53,24 @@ struct batch {
 	size_t nexact, capexact;
 	struct unchanged_note *unchanged; /* in row order */
 	size_t nunchanged, capunchanged;
-	struct arena mem; /* texts that decoding made */
+	struct arena mem;         /* texts that decoding made */
+	struct batch_text *texts; /* what batch_room() gave; the newest first */
+	struct batch_text *spare; /* kept for reuse by batch_reset() */
+	size_t texts_used;        /* bytes given since then */
 };
 
 struct batch *batch_new(const struct table *t);
 void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
-/* Moves to another description of the table; the batch must be empty. */
+/* Moves to another description of a table; the batch must be empty, and the table that it had may
+ * be gone. The columns keep their memory when they are of the same kinds. */
 void batch_retable(struct batch *b, const struct table *t);
 
 /* Adds a row whose values are all NULL and whose system columns are zero; returns its index. */
 size_t batch_add(struct batch *b);
+/* Room for n bytes of text, which live until the batch is reset: not set, not aligned. Unlike `mem`
+ * it is kept when the batch is reset, for batches that are filled again and again. */
+char *batch_room(struct batch *b, size_t n);
 /* Takes back the row added last, with its notes. */
 void batch_unadd(struct batch *b);
 /* Keeps only the rows listed, in their order, which is ascending. */

@@ -218,8 +218,7 @@ static enum err apply_once(struct duck *d, const struct change_set *c, struct er
 	if (rc == OK) {
 		rc = duck_apply_within(d, c, e);
 		if (rc == OK)
-			rc = duck_execs(
-				d->writer, "COMMIT", "committing changes to the warehouse", e);
+			rc = duck_commit(d->writer, "committing changes to the warehouse", e);
 		if (rc != OK)
 			duck_rollback(d->writer);
 	}

@@ -26,7 +26,8 @@ struct duck {
 	const struct env *env;
 	struct duck_lender *lender;
 	char *path;
-	int lock_fd; /* of PATH.lock; -1 when none is held */
+	int lock_fd;          /* of PATH.lock; -1 when none is held */
+	int64_t memory_limit; /* bytes; 0: the engine's own */
 	duckdb_database db;
 	duckdb_connection writer; /* under lock */
 	pthread_mutex_t lock;
@@ -55,6 +56,10 @@ enum err duck_execs(
 /* The same for one statement that takes long; see duckdb_work.c. */
 enum err duck_work(
 	duckdb_connection c, struct buf *sql, const char *doing, struct error *e) MUST_CHECK;
+/* Commits. A worker of the engine may be the one that does it, and write a checkpoint with it. */
+enum err duck_commit(duckdb_connection c, const char *doing, struct error *e) MUST_CHECK;
+/* Lets most of the cache of stored rows go, if it has become large; see duckdb_shed.c. */
+enum err duck_shed(struct duck *d, duckdb_connection c, struct error *e) MUST_CHECK;
 /* Ends the open transaction, if there is one still: a COMMIT that failed has ended it already. */
 void duck_rollback(duckdb_connection c);
 enum err duck_run(duckdb_connection c, struct str sql, const struct env *env, const char *doing,
@@ -91,6 +96,8 @@ void duck_write(duckdb_vector to, const struct vec *v, const struct rows *rows);
 /* Reads n values; *out borrows from the vector or from scratch (16 bytes a row). */
 void duck_read(duckdb_vector from, duckdb_logical_type column, struct type t, size_t n,
 	void *scratch, struct vec *out);
+/* Whoever read is done with what was read; only the thread sanitizer wants to know. */
+void duck_read_done(duckdb_vector from, const struct vec *v, size_t n);
 
 /* Appends rows to named columns within the connection's transaction. catalog NULL: the file. */
 struct duck_target {
@@ -175,8 +182,7 @@ void duck_bag_versions(struct buf *out, const struct table *t, struct str valid_
 
 /* Fills in values that PostgreSQL did not send, from earlier in the batch or from current.
  * Rows of current below the floor have nothing to say. */
-enum err load_fill_unchanged(
-	struct duck *d, struct load *l, lsn floor, struct error *e) MUST_CHECK;
+enum err load_fill_unchanged(struct duck *d, struct load *l, lsn floor, struct error *e) MUST_CHECK;
 
 /* Schema. */
 struct duck_column {

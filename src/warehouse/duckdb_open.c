@@ -155,6 +155,7 @@ enum err warehouse_open_duckdb(struct warehouse **out, struct str rest,
 	d->base.ops = &duck_ops;
 	d->env = env;
 	d->lock_fd = -1;
+	d->memory_limit = o->memory_limit;
 	d->lender = duck_lender_new();
 	d->path = mem_cstr(rest);
 	pthread_mutex_init(&d->lock, NULL);

@@ -193,7 +193,10 @@ static enum err give_chunk(struct question *q, duckdb_data_chunk data, warehouse
 	for (size_t i = 0; i < q->ncols; i++)
 		duck_read(duckdb_data_chunk_get_vector(data, i), q->types[i], q->landing[i],
 			chunk.rows, q->scratch[i], &q->cols[i]);
-	return fn(arg, &chunk, e);
+	enum err rc = fn(arg, &chunk, e);
+	for (size_t i = 0; i < q->ncols; i++)
+		duck_read_done(duckdb_data_chunk_get_vector(data, i), &q->cols[i], chunk.rows);
+	return rc;
 }
 
 static enum err give_all(struct question *q, warehouse_chunk_fn *fn, void *arg, struct error *e)

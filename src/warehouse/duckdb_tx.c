@@ -25,7 +25,10 @@ static enum err tx_ensure_table(struct warehouse_tx *x, const struct table *t, s
 
 static enum err tx_put(struct warehouse_tx *x, const struct change_set *c, struct error *e)
 {
-	return duck_apply_within(&tx_of(x)->within, c, e);
+	struct duck *d = &tx_of(x)->within;
+
+	TRY(duck_apply_within(d, c, e));
+	return c->ntables > 0 ? duck_shed(d, d->writer, e) : OK;
 }
 
 static enum err tx_script(struct warehouse_tx *x, struct str sql, struct error *e)
@@ -81,8 +84,8 @@ static void end(struct duck_tx *x)
 
 static enum err tx_commit(struct warehouse_tx *x, struct error *e)
 {
-	enum err rc = duck_execs(
-		tx_of(x)->within.writer, "COMMIT", "committing changes to the warehouse", e);
+	enum err rc = duck_commit(
+		tx_of(x)->within.writer, "committing changes to the warehouse", e);
 
 	end(tx_of(x));
 	return rc;
@@ -108,8 +111,12 @@ enum err duck_begin(struct warehouse *w, struct warehouse_tx **out, struct error
 	struct duck_tx *x = mem_zalloc(sizeof *x);
 
 	x->base.ops = &tx_ops;
-	x->within = (struct duck){
-		.env = d->env, .lender = d->lender, .path = d->path, .lock_fd = -1, .db = d->db};
+	x->within = (struct duck){.env = d->env,
+		.lender = d->lender,
+		.path = d->path,
+		.lock_fd = -1,
+		.memory_limit = d->memory_limit,
+		.db = d->db};
 	enum err rc = duck_connect(d, &x->within.writer, e);
 	if (rc == OK)
 		rc = duck_execs(x->within.writer, "BEGIN", "beginning a transaction", e);

@@ -1,4 +1,5 @@
 #include "duckdb_driver.h"
+#include "duckdb_memory.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -195,10 +196,26 @@ size_t duck_next_unheld(const struct vec *v, size_t from, size_t rows)
 	return row;
 }
 
+#define WIDEST 16 /* bytes of a value in a vector, of any type */
+
 static uint64_t *writable_validity(duckdb_vector to)
 {
 	duckdb_vector_ensure_validity_writable(to);
-	return duckdb_vector_get_validity(to);
+	uint64_t *mask = duckdb_vector_get_validity(to);
+	duck_memory_taken(mask, duckdb_vector_size() / 8);
+	return mask;
+}
+
+static void vector_taken(duckdb_vector v, size_t rows)
+{
+	duck_memory_taken(duckdb_vector_get_data(v), rows * WIDEST);
+	duck_memory_taken(duckdb_vector_get_validity(v), duckdb_vector_size() / 8);
+}
+
+static void vector_left(duckdb_vector v, size_t rows)
+{
+	duck_memory_left(duckdb_vector_get_data(v), rows * WIDEST);
+	duck_memory_left(duckdb_vector_get_validity(v), duckdb_vector_size() / 8);
 }
 
 /* Whole words of rows that follow each other; bits beyond the last row say nothing. */
@@ -264,32 +281,34 @@ static void write_decimals(void *to, const struct vec *v, const struct rows *row
 		write_fixed(to, v, rows);
 }
 
-static inline duckdb_string_t lend(struct str s)
+static inline void lend(duckdb_string_t *out, struct str s)
 {
-	duckdb_string_t out;
-
 	assert(s.n <= UINT32_MAX);
-	memset(&out, 0, sizeof out);
-	if (s.n <= sizeof out.value.inlined.inlined) {
-		out.value.inlined.length = (uint32_t)s.n;
-		if (s.n > 0)
-			memcpy(out.value.inlined.inlined, s.p, s.n);
-		return out;
+	if (s.n > sizeof out->value.inlined.inlined) {
+		out->value.pointer.length = (uint32_t)s.n;
+		memcpy(out->value.pointer.prefix, s.p, sizeof out->value.pointer.prefix);
+		memcpy(&out->value.pointer.ptr, &s.p, sizeof s.p);
+		return;
 	}
-	out.value.pointer.length = (uint32_t)s.n;
-	memcpy(out.value.pointer.prefix, s.p, sizeof out.value.pointer.prefix);
-	memcpy(&out.value.pointer.ptr, &s.p, sizeof s.p);
-	return out;
+	memset(out, 0, sizeof *out);
+	out->value.inlined.length = (uint32_t)s.n;
+	for (size_t i = 0; i < s.n; i++) /* fewer than a call is worth */
+		out->value.inlined.inlined[i] = s.p[i];
 }
 
 static void write_strings(void *to, const struct vec *v, const struct rows *rows)
 {
 	duckdb_string_t *out = to;
 
+	/* No texts at all: the rows' validity says so, and nobody looks at them. */
+	if (v->data == NULL) {
+		memset(out, 0, rows->n * sizeof *out);
+		return;
+	}
 	for (size_t i = 0; i < rows->n; i++) {
 		size_t row = rows_at(rows, i);
 
-		out[i] = lend(vec_is_null(v, row) ? STR_NONE : VEC_AT(v, struct str, row));
+		lend(&out[i], vec_is_null(v, row) ? STR_NONE : VEC_AT(v, struct str, row));
 	}
 }
 
@@ -315,6 +334,8 @@ void duck_write(duckdb_vector to, const struct vec *v, const struct rows *rows)
 {
 	void *data = duckdb_vector_get_data(to);
 
+	if (DUCK_MEMORY_WATCHED)
+		vector_taken(to, rows->n);
 	if (v->type.kind == T_DECIMAL)
 		write_decimals(data, v, rows);
 	else if (v->type.kind == T_TEXT || v->type.kind == T_JSON || v->type.kind == T_BYTES)
@@ -324,6 +345,8 @@ void duck_write(duckdb_vector to, const struct vec *v, const struct rows *rows)
 	else
 		write_fixed(data, v, rows);
 	write_validity(to, v, rows);
+	if (DUCK_MEMORY_WATCHED)
+		vector_left(to, rows->n);
 }
 
 static void read_uuids(const duckdb_hugeint *in, struct uuid *out, size_t n)
@@ -349,6 +372,7 @@ static void read_strings(const duckdb_string_t *in, const struct vec *v, struct 
 			out[i] = str_make(in[i].value.inlined.inlined, length);
 		else
 			out[i] = str_make(in[i].value.pointer.ptr, length);
+		duck_memory_taken(out[i].p, out[i].n);
 	}
 }
 
@@ -400,6 +424,8 @@ void duck_read(duckdb_vector from, duckdb_logical_type column, struct type t, si
 	void *data = duckdb_vector_get_data(from);
 	duckdb_type id = duckdb_get_type_id(column);
 
+	if (DUCK_MEMORY_WATCHED)
+		vector_taken(from, n);
 	*out = (struct vec){.type = t, .valid = duckdb_vector_get_validity(from), .data = data};
 	if (id == DUCKDB_TYPE_SQLNULL) {
 		memset(scratch, 0, n * sizeof(uint64_t));
@@ -418,4 +444,16 @@ void duck_read(duckdb_vector from, duckdb_logical_type column, struct type t, si
 		memcpy(scratch, data, n * sizeof(int128));
 		out->data = scratch;
 	}
+}
+
+void duck_read_done(duckdb_vector from, const struct vec *v, size_t n)
+{
+	bool strings = v->type.kind == T_TEXT || v->type.kind == T_JSON || v->type.kind == T_BYTES;
+
+	if (!DUCK_MEMORY_WATCHED)
+		return;
+	for (size_t i = 0; strings && i < n; i++)
+		if (!vec_is_null(v, i))
+			duck_memory_left(VEC_AT(v, struct str, i).p, VEC_AT(v, struct str, i).n);
+	vector_left(from, n);
 }

@@ -51,3 +51,14 @@ enum err duck_work(duckdb_connection c, struct buf *sql, const char *doing, stru
 	duckdb_destroy_prepare(&ps);
 	return rc;
 }
+
+enum err duck_commit(duckdb_connection c, const char *doing, struct error *e)
+{
+	struct buf sql;
+
+	buf_init(&sql, 64);
+	buf_puts(&sql, "COMMIT");
+	enum err rc = duck_work(c, &sql, doing, e);
+	buf_free(&sql);
+	return rc;
+}

@@ -6,8 +6,11 @@
  *   DISK_SWITCH  a directory; a file in it named full, eio or fsync turns the fault on:
  *                full: a write stores the first half, the next says ENOSPC
  *                eio: a write says EIO     fsync: fsync and fdatasync say EIO
- *   DISK_SYNCED  a file to which each successful fsync adds a line "SIZE PATH": what a disk would
- *                still hold after the power has failed
+ *   DISK_SYNCED  a file to which is added, for what a disk would still hold after the power has
+ *                failed:
+ *                "synced SIZE PATH", "failed SIZE PATH"   by each fsync
+ *                "wrote FROM TO PATH"                     by each write
+ *                "renamed PATH PATH"                      by each rename
  */
 /* Both names of pwrite are defined here, not one for the other. */
 #undef _FILE_OFFSET_BITS
@@ -27,6 +30,7 @@ typedef ssize_t write_fn(int fd, const void *p, size_t n);
 typedef ssize_t pwrite_fn(int fd, const void *p, size_t n, off_t at);
 typedef ssize_t writev_fn(int fd, const struct iovec *v, int n);
 typedef int sync_fn(int fd);
+typedef int rename_fn(const char *from, const char *to);
 
 /* What we stand before. A function's address comes as an object's; memcpy is the clean way over. */
 static void next(const char *name, void *fn)
@@ -98,6 +102,49 @@ static ssize_t room(int fd, size_t n)
 	return -1;
 }
 
+/* ---- what is noted ---- */
+
+/* One line, one write: several threads may sync at a time. */
+static void note(const char *line, int n)
+{
+	static write_fn *real;
+	const char *to = getenv("DISK_SYNCED");
+
+	if (real == NULL)
+		next("write", &real);
+	if (to == NULL)
+		return;
+	int out = open(to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	if (out < 0 || n < 0 || real(out, line, (size_t)n) != n)
+		abort();
+	close(out);
+}
+
+static void note_sync(int fd, const char *how)
+{
+	char path[4096], line[4200];
+	struct stat st;
+
+	if (!path_of(fd, path, sizeof path) || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return;
+	note(line, snprintf(line, sizeof line, "%s %lld %s\n", how, (long long)st.st_size, path));
+}
+
+static ssize_t note_write(int fd, off_t from, ssize_t n)
+{
+	char path[4096], line[4200];
+	int before = errno;
+
+	if (n > 0 && from >= 0 && path_of(fd, path, sizeof path))
+		note(line,
+			snprintf(line, sizeof line, "wrote %lld %lld %s\n", (long long)from,
+				(long long)from + (long long)n, path));
+	errno = before;
+	return n;
+}
+
+/* ---- what libc has ---- */
+
 ssize_t write(int fd, const void *p, size_t n)
 {
 	static write_fn *real;
@@ -105,7 +152,12 @@ ssize_t write(int fd, const void *p, size_t n)
 	if (real == NULL)
 		next("write", &real);
 	ssize_t fits = n > 0 ? room(fd, n) : 0;
-	return fits < 0 ? -1 : real(fd, p, (size_t)fits);
+	if (fits < 0)
+		return -1;
+	if (!is_ours(fd))
+		return real(fd, p, (size_t)fits);
+	off_t from = lseek(fd, 0, SEEK_CUR);
+	return note_write(fd, from, real(fd, p, (size_t)fits));
 }
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
@@ -115,7 +167,7 @@ ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 	if (real == NULL)
 		next("pwrite", &real);
 	ssize_t fits = n > 0 ? room(fd, n) : 0;
-	return fits < 0 ? -1 : real(fd, p, (size_t)fits, at);
+	return fits < 0 ? -1 : note_write(fd, at, real(fd, p, (size_t)fits, at));
 }
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
@@ -131,38 +183,34 @@ ssize_t writev(int fd, const struct iovec *v, int n)
 		next("writev", &real);
 	if (n > 0 && room(fd, 1) < 0)
 		return -1;
-	return real(fd, v, n);
+	off_t from = lseek(fd, 0, SEEK_CUR);
+	return note_write(fd, from, real(fd, v, n));
 }
 
-/* One line, one write: several threads may sync at a time. */
-static void note_synced(int fd)
+int rename(const char *from, const char *to)
 {
-	static write_fn *real;
-	char path[4096], line[4200];
-	struct stat st;
-	const char *to = getenv("DISK_SYNCED");
+	static rename_fn *real;
+	char line[9000];
+	const char *under = getenv("DISK_UNDER");
 
 	if (real == NULL)
-		next("write", &real);
-	if (to == NULL || !path_of(fd, path, sizeof path) || fstat(fd, &st) != 0 ||
-		!S_ISREG(st.st_mode))
-		return;
-	int out = open(to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	int n = snprintf(line, sizeof line, "%lld %s\n", (long long)st.st_size, path);
-	if (out < 0 || n < 0 || real(out, line, (size_t)n) != n)
-		abort();
-	close(out);
+		next("rename", &real);
+	int rc = real(from, to);
+	if (rc == 0 && under != NULL && strncmp(from, under, strlen(under)) == 0)
+		note(line, snprintf(line, sizeof line, "renamed %s %s\n", from, to));
+	return rc;
 }
 
 static int sync_with(sync_fn *real, int fd)
 {
 	if (is_ours(fd) && (turned_on("fsync") || turned_on("eio"))) {
+		note_sync(fd, "failed");
 		errno = EIO;
 		return -1;
 	}
 	int rc = real(fd);
 	if (rc == 0)
-		note_synced(fd);
+		note_sync(fd, "synced");
 	return rc;
 }
 

@@ -138,9 +138,10 @@ static void change_people(struct draft *d)
 		break;
 	case 2:
 		buf_putf(d->sql,
-			"UPDATE people p SET region = 'moved%u' WHERE id = %u AND NOT EXISTS "
+			"UPDATE people p SET region = 'moved%u' WHERE id = %u AND region = "
+			"(SELECT min(region) FROM people WHERE id = %u) AND NOT EXISTS "
 			"(SELECT 1 FROM people o WHERE o.region = 'moved%u' AND o.id = p.id);",
-			n % 3, id, n % 3);
+			n % 3, id, id, n % 3);
 		break;
 	default:
 		buf_putf(d->sql, "UPDATE people SET born = born + 1 WHERE id < %u;", id % 60);

@@ -2,9 +2,11 @@
  * cause is mended a retry makes both sides the same. */
 #include "replicate_fixture.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "dead_letters.h"
+#include "sift.h"
 
 #define ROWS "id::text, coalesce(v::text, '~'), coalesce(note, '~')"
 
@@ -341,6 +343,94 @@ static void test_a_table_that_is_gone(void **state)
 	assert_int_equal(assert_same(f, "public.items", ROWS), 1);
 }
 
+/* ---- thousands of them ---- */
+
+static struct batch *make_rows(const struct table *t, int32_t n)
+{
+	struct batch *b = batch_new(t);
+
+	for (int32_t i = 0; i < n; i++) {
+		size_t row = batch_add(b);
+		b->op[row] = i == n / 2 ? OP_TRUNCATE : OP_INSERT;
+		b->commit[row] = (lsn){0x500};
+		b->seq[row] = (uint32_t)i;
+		VEC_AT(&b->cols[0], int32_t, row) = i;
+		batch_set_valid(b, row, 0);
+	}
+	return b;
+}
+
+/* With the looks used up: whoever is refused is put aside, and never a TRUNCATE. */
+static void sift_some(struct fixture *f, const struct batch *rows, size_t looks, size_t *together)
+{
+	struct error e = {.kind = OK};
+	struct fold fold = {0};
+	struct table_changes c = {.table = rows->table, .rows = rows};
+	struct sift s = {.w = f->w, .env = &f->env, .most = looks};
+	struct sift_part p = {0};
+
+	fold_run(&fold, rows, &c);
+	sift_part_begin(&s, &p, &c);
+	assert_ok(sift_part(&s, &p, &e), &e);
+	for (size_t row = 0; row < rows->rows; row++) {
+		bool refused = warehouse_refuses(rows, row, 10) && rows->op[row] != OP_TRUNCATE;
+		assert_true(!refused || p.bad[row] != 0);
+		assert_true(rows->op[row] != OP_TRUNCATE || p.bad[row] == 0);
+		if (p.bad[row] != 0)
+			assert_true(p.reasons[row].n > 0);
+		if (s.together == 0)
+			assert_int_equal(refused, p.bad[row] != 0);
+	}
+	*together = s.together;
+	sift_part_free(&p);
+	arena_free(&s.mem);
+	fold_free(&fold);
+}
+
+static void test_more_than_can_be_looked_at(void **state)
+{
+	struct fixture *f = *state;
+	size_t together;
+
+	make_items(f);
+	struct column columns[] = {{.name = STR("id"), .type = {.kind = T_INT4}, .is_key = true},
+		{.name = STR("v"), .type = {.kind = T_INT4}},
+		{.name = STR("note"), .type = {.kind = T_TEXT}}};
+	uint16_t key = 0;
+	struct table t = {.schema = STR("public"),
+		.name = STR("items"),
+		.ncolumns = 3,
+		.columns = columns,
+		.nkeys = 1,
+		.keys = &key};
+	struct batch *rows = make_rows(&t, 2000);
+	refuse(f, 10);
+	sift_some(f, rows, 0, &together);
+	assert_int_equal(together, 0);
+	sift_some(f, rows, 100, &together);
+	assert_in_range(together, 200, 1999);
+	sift_some(f, rows, 2, &together);
+	assert_int_equal(together, 1999);
+	batch_free(rows);
+}
+
+/* The stream goes on without any of them, and a retry brings them in. */
+static void test_every_row_of_thousands(void **state)
+{
+	struct fixture *f = *state;
+	int rows = getenv("SLUICE_LONG") != NULL ? 12000 : 400;
+
+	make_items(f);
+	refuse(f, 1);
+	source_run(f, "INSERT INTO items SELECT i, i, 'x' FROM generate_series(1, %d) i", rows);
+	catch_up_ok(f);
+	assert_int_equal(waiting(f), rows);
+	warehouse_faulty_refuse(f->w, 0);
+	(void)retry_ok(f, "items");
+	assert_int_equal(waiting(f), 0);
+	assert_int_equal(assert_same(f, "public.items", ROWS), rows);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_begin, fixture_end)
 
 int main(void)
@@ -355,6 +445,8 @@ int main(void)
 		TEST(test_a_large_transaction),
 		TEST(test_a_copy),
 		TEST(test_a_table_that_is_gone),
+		TEST(test_more_than_can_be_looked_at),
+		TEST(test_every_row_of_thousands),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

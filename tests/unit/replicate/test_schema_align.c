@@ -94,6 +94,16 @@ static void test_several_in_a_row(void **state)
 }
 
 /* A column that was added and then retyped has its own number, not that of one dropped long ago. */
+/* A new name of a column that is gone by now, and the same with another that came after it. */
+static void test_gone_by_now(void **state)
+{
+	(void)state;
+	check("a:1:23 x:2:23", "a:0:23 y:0:23", "a:1:23 -:2:0", "0:1 1:2");
+	check("a:1:23 x:2:23", "a:0:23 y:0:20", "a:1:23 -:2:0", "0:1 1:2");
+	check("a:1:23 x:2:23", "a:0:23 y:0:23", "a:1:23 -:2:0 y:3:23", "0:1 -1:3");
+	check("a:1:23 x:2:23", "a:0:23", "a:1:23 -:2:0", "0:1");
+}
+
 static void test_numbers_are_not_given_again(void **state)
 {
 	(void)state;
@@ -122,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_change),
 		cmocka_unit_test(test_several_in_a_row),
+		cmocka_unit_test(test_gone_by_now),
 		cmocka_unit_test(test_numbers_are_not_given_again),
 		cmocka_unit_test(test_without_a_catalog),
 	};

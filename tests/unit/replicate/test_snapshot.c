@@ -77,7 +77,7 @@ static void test_parts_survive_json(void **state)
 {
 	struct arena mem = {0};
 	struct copy_part items[2] = {part_of(64, 3), part_of(0, 1)};
-	struct copy_parts p = {.items = items, .n = 2}, back = {.n = 0};
+	struct copy_parts p = {.items = items, .n = 2}, back = {.n = 0}, bad = {.n = 0};
 	struct error e = {.kind = OK};
 	struct buf json;
 
@@ -93,7 +93,7 @@ static void test_parts_survive_json(void **state)
 	assert_int_equal(back.items[0].step, 3);
 	back.items[1].print = STR("other");
 	assert_false(parts_same(&p, &back));
-	assert_err(parts_read(STR("[{\"relid\":-1}]"), &mem, &back, &e), ERR_INPUT, &e);
+	assert_err(parts_read(STR("[{\"relid\":-1}]"), &mem, &bad, &e), ERR_INPUT, &e);
 	parts_free(&p);
 	parts_free(&back);
 	buf_free(&json);

@@ -1,6 +1,9 @@
 #include "unit.h"
 
+#include <string.h>
+
 #include "batch.h"
+#include "mem.h"
 #include "rnd.h"
 
 static struct column columns[] = {
@@ -128,6 +131,61 @@ static void test_retable(void **state)
 	batch_free(b);
 }
 
+/* The batch of a table that is gone, for another of the same kinds: what it has grown to stays. */
+static void test_retable_keeps(void **state)
+{
+	struct table *first = mem_alloc(sizeof *first);
+	struct column other[3] = {columns[0], columns[1], columns[2]};
+	struct table second = sample;
+
+	(void)state;
+	*first = sample;
+	struct batch *b = batch_new(first);
+	for (int i = 0; i < 3000; i++)
+		batch_set_valid(b, batch_add(b), 0);
+	void *data = b->cols[0].data;
+	batch_reset(b);
+	mem_free(first);
+	other[2].type.scale = 4;
+	second.columns = other;
+	batch_retable(b, &second);
+	assert_ptr_equal(b->cols[0].data, data);
+	assert_int_equal(b->cols[2].type.scale, 4);
+	for (int i = 0; i < 3000; i++)
+		assert_true(vec_is_null(&b->cols[0], batch_add(b)));
+	batch_free(b);
+}
+
+#define PIECES 3000
+
+/* Each piece keeps what was written to it until the batch is reset; then the room is used again. */
+static void test_room(void **state)
+{
+	struct batch *b = batch_new(&sample);
+	struct rnd rnd;
+	char *at[PIECES];
+	size_t n[PIECES], used = 0;
+
+	(void)state;
+	rnd_seed(&rnd, unit_seed());
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < PIECES; i++) {
+			n[i] = i == 7 ? (size_t)3 << 20 : rnd_below(&rnd, 2000);
+			at[i] = batch_room(b, n[i]);
+			memset(at[i], (int)(i % 251), n[i]);
+			used += n[i];
+		}
+		assert_int_equal(b->texts_used, used);
+		for (size_t i = 0; i < PIECES; i++)
+			for (size_t k = 0; k < n[i]; k += 97)
+				assert_int_equal((unsigned char)at[i][k], i % 251);
+		batch_reset(b);
+		assert_int_equal(b->texts_used, used = 0);
+		assert_ptr_not_equal(b->spare, NULL);
+	}
+	batch_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +194,8 @@ int main(void)
 		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_keep_moved),
 		cmocka_unit_test(test_retable),
+		cmocka_unit_test(test_retable_keeps),
+		cmocka_unit_test(test_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,51 @@ static void test_readers_do_not_stop_changes(void **state)
 	assert_string_equal(answer(f, "SELECT id, later FROM shop.t ORDER BY id"), "1|-\n9|y");
 }
 
+static const char *kept_as(struct fixture *f, const char *dataset)
+{
+	char sql[400];
+
+	snprintf(sql, sizeof sql,
+		"SELECT column_name, string_agg(DISTINCT compression, '+' ORDER BY compression) "
+		"FROM pragma_storage_info('%s.t') WHERE segment_type <> 'VALIDITY' GROUP BY 1 "
+		"ORDER BY 1",
+		dataset);
+	return answer(f, sql);
+}
+
+/* What DuckDB is not to try out for each group of rows; a value that stays the same costs nothing.
+ */
+static void test_ways_of_keeping(void **state)
+{
+	struct fixture *f = *state;
+	struct table *t = make_table(f, "t", "id int8 key, d decimal(10,2), a text, b text");
+	struct batch *b = batch_new(t);
+	char cells[100];
+
+	t->columns[2].varied = true;
+	assert_ok(warehouse_ensure_table(f->w, t, &f->e), &f->e);
+	for (int i = 0; i < 20000; i++) {
+		snprintf(cells, sizeof cells, "%d|%d.25|text %d|%s", i, i * 7 % 5001, i * 3,
+			i % 3 == 0 ? "x" : "a longer text that comes again");
+		add_row(b, 'I', 5, (uint32_t)i, 5, cells);
+	}
+	must_apply(f, b);
+	batch_free(b);
+	fixture_reopen(f);
+	assert_string_equal(kept_as(f, "shop"),
+		"_committed_at|Constant\n_exact|Uncompressed\n_lsn|Constant\na|Uncompressed\n"
+		"b|Dictionary\nd|BitPacking\nid|BitPacking");
+	assert_string_equal(kept_as(f, "shop_history"),
+		"_committed_at|Constant\n_exact|Uncompressed\n_lsn|Constant\n_op|Uncompressed\n"
+		"_seq|BitPacking\n_unchanged|Uncompressed\n_xid|Constant\na|Uncompressed\n"
+		"b|Dictionary\nd|BitPacking\nid|BitPacking");
+	assert_string_equal(
+		answer(f,
+			"SELECT count(*), sum(id), sum(d), count(_exact), max(a), min(_op) FROM "
+			"shop_history.t"),
+		"20000|199990000|49995066.00|0|text 9999|I");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, fixture_up, fixture_down)
 
 int main(void)
@@ -194,6 +239,7 @@ int main(void)
 		TEST(test_refused),
 		TEST(test_odd_names),
 		TEST(test_readers_do_not_stop_changes),
+		TEST(test_ways_of_keeping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

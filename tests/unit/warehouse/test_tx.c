@@ -141,6 +141,50 @@ static void failure_is_reported(void **state)
 	f->w = w; /* closes both */
 }
 
+#define GROUP 122880 /* rows that DuckDB writes at once */
+
+/* Rows of 400 random letters. */
+static void add_long_rows(struct fixture *f, struct batch *b, int64_t first)
+{
+	char cells[440];
+
+	for (int64_t i = first; i < first + GROUP; i++) {
+		int n = snprintf(cells, sizeof cells, "%lld|", (long long)i);
+		for (int k = 0; k < 400; k++)
+			cells[n + k] = (char)('a' + rnd_u64(&f->rnd) % 26);
+		cells[n + 400] = '\0';
+		add_row(b, OP_INSERT, 10, (uint32_t)i, 1, cells);
+	}
+}
+
+/* What a large transaction has written does not fill the memory that is there for questions; the
+ * limit is afterwards as it was. */
+static void large_parts_leave_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct warehouse_options o = {.url = f->url, .memory_limit = INT64_C(1) << 30};
+
+	warehouse_close(f->w);
+	assert_int_equal(warehouse_open(&f->w, &o, &f->env, &f->e), OK);
+	struct table *t = make_table(f, "item", "id int8 key, note text");
+	struct batch *b = batch_new(t);
+	assert_int_equal(warehouse_ensure_table(f->w, t, &f->e), OK);
+	struct warehouse_tx *x = begun(f);
+	for (int64_t part = 0; part < 3; part++) {
+		add_long_rows(f, b, part * GROUP);
+		put_into(x, b, false, &f->e);
+		batch_reset(b);
+	}
+	assert_string_equal(answer(f,
+				    "SELECT sum(memory_usage_bytes) <= 96 << 20 FROM "
+				    "duckdb_memory() WHERE tag = 'BASE_TABLE'"),
+		"t");
+	assert_string_equal(answer(f, "SELECT current_setting('memory_limit')"), "1.0 GiB");
+	assert_int_equal(warehouse_tx_commit(x, &f->e), OK);
+	assert_string_equal(answer(f, "SELECT count(*) FROM shop.item"), "368640");
+	batch_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +194,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(shape_changes_within, fixture_up, fixture_down),
 		cmocka_unit_test_setup_teardown(discards_by_key, fixture_up, fixture_down),
 		cmocka_unit_test_setup_teardown(failure_is_reported, fixture_up, fixture_down),
+		cmocka_unit_test_setup_teardown(large_parts_leave_memory, fixture_up, fixture_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
