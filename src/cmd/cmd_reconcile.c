@@ -181,6 +181,7 @@ static enum err run_reconcile(struct context *c, const void *args, struct error 
 	const struct reconcile_options o = {.conninfo = source->url,
 		.password = secret_is_set(&source->password) ? secret_reveal(&source->password)
 							     : NULL,
+		.token = replicate.token,
 		.publication = source->publication,
 		.guard = replicate.guard,
 		.table = a->table,
@@ -194,6 +195,7 @@ static enum err run_reconcile(struct context *c, const void *args, struct error 
 		.history = a->history,
 		.rolling = (uint32_t)a->rolling,
 		.afresh = a->afresh,
+		.hashes = set->hashes[0] != '\0' ? set->hashes : NULL,
 		.resume_us = set->resume,
 		.limits = limits_of(set)};
 	return a->counts ? run_counts(c, &o, a->by_day, w, e) : run_compare(c, &o, w, e);
@@ -219,6 +221,7 @@ const struct command cmd_reconcile = {
 		"when the journal has it not; \"capture or apply\" when the journal no longer "
 		"says. \"different in history\" is an entry of history that is wrong while the "
 		"current row may be right; only --history and --rolling look for it. "
+		"Each table's count of the parties is of all keys that differ, listed or not. "
 		"`sluice repair` mends what differs in the current tables.\n\n"
 		"--changed looks up only the keys that have changed since the last reconciliation; "
 		"the digests in its report are those that a full one would give. Rows that were "

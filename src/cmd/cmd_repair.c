@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cmd_all.h"
+#include "failpoint.h"
 #include "print_table.h"
 #include "reconcile_reach.h"
 #include "repair.h"
@@ -9,7 +10,7 @@
 
 struct repair_args {
 	const char *table, *undo;
-	bool dry_run, no_check;
+	bool dry_run, no_check, afresh;
 	int64_t max_rows;
 };
 
@@ -32,6 +33,10 @@ static const struct opt repair_opts[] = {
 		.type = OPT_FLAG,
 		.offset = offsetof(struct repair_args, no_check),
 		.help = "do not compare again afterwards: the report that stands says different"},
+	{.name = "afresh",
+		.type = OPT_FLAG,
+		.offset = offsetof(struct repair_args, afresh),
+		.help = "do not go on with a repair that was broken off"},
 	{.name = "max-rows",
 		.type = OPT_INT,
 		.value = "N",
@@ -39,7 +44,7 @@ static const struct opt repair_opts[] = {
 		.max = 100000000,
 		.initial = "1000000",
 		.offset = offsetof(struct repair_args, max_rows),
-		.help = "refuse when more than N rows differ: they are held in memory"},
+		.help = "refuse when more than N rows differ: those of a range are held in memory"},
 	OPT_END,
 };
 
@@ -161,15 +166,25 @@ static struct reconcile_options comparing(
 {
 	struct replicate_options replicate;
 
+	const struct reconcile_settings *set = &c->set->reconcile;
+
 	replicate_settings_options(c, &replicate);
 	return (struct reconcile_options){.conninfo = c->set->source.url,
 		.password = replicate.password,
+		.token = replicate.token,
 		.publication = c->set->source.publication,
 		.guard = replicate.guard,
 		.table = a->table,
 		.reach = reconcile_reach,
 		.reach_arg = reach,
-		.journal = replicate.journal};
+		.journal = replicate.journal,
+		.range_rows = (uint64_t)set->range_rows,
+		.afresh = a->afresh,
+		.resume_us = set->resume,
+		.limits = {.lag_bytes = set->pause_lag,
+			.sessions = set->pause_sessions,
+			.transaction_us = set->pause_transaction,
+			.patience_us = set->pause_limit}};
 }
 
 /* Without a source the report that the undo itself has kept says no. */
@@ -207,9 +222,22 @@ static enum err run_forward(
 		.max_rows = (size_t)a->max_rows,
 		.reconcile = comparing(c, a, &reach)};
 	TRY(repair(&o, w, c->env, out, e));
-	if (a->dry_run || a->no_check || out->verdict == REPAIR_EQUAL)
+	if (a->dry_run || a->no_check || out->verdict != REPAIR_UNCHECKED)
 		return OK;
 	return repair_check(&o.reconcile, w, c->env, out, e);
+}
+
+/* Once its report has been told: killed before that, the next repair tells it. */
+static enum err finish(struct context *c, const struct repair_args *a,
+	const struct repair_report *r, struct error *e)
+{
+	struct warehouse *w = NULL;
+
+	if (a->dry_run)
+		return OK;
+	TRY(failpoint_hit(c->env, "repair.told", e));
+	TRY(context_warehouse(c, &w, e));
+	return repair_finish(w, r->repair_id, e);
 }
 
 /* What was written is told whatever came of the comparison after it. */
@@ -225,6 +253,8 @@ static enum err run_repair(struct context *c, const void *args, struct error *e)
 		emit(c, &outcome);
 	else if (report.repair_id.n > 0)
 		print_outcome(c, &outcome);
+	if (rc == OK && !undo)
+		rc = finish(c, a, &report, e);
 	if (rc == OK && !undo && report.verdict == REPAIR_DIFFERENT)
 		rc = FAIL(e, ERR_CHECK,
 			"the warehouse still differs from the source after the repair %.*s: rows "
@@ -239,14 +269,17 @@ const struct command cmd_repair = {
 	.name = "repair",
 	.summary = "mend just the rows that differ, and take it back if need be",
 	.details =
-		"Reconciles at one exact cut and writes to the warehouse exactly the rows that "
-		"differ, with the source's values as of the cut: what is missing is inserted, what "
-		"is extra deleted, what is different replaced. A row that has changed since the "
-		"cut is left alone and counted as skipped. History gets an entry too where it "
-		"lacks what the source has; its _xid is 1.\n\n"
-		"Each table is one transaction, beside the running replication. Every row stands "
-		"in ops.repairs with what was there before; --undo puts that back, but for rows "
-		"that have changed since.\n\n"
+		"Reconciles, then compares each key range that differs once more, at an exact cut "
+		"of its own, and writes to the warehouse exactly the rows that differ, with the "
+		"source's values as of the cut: what is missing is inserted, what is extra "
+		"deleted, what is different replaced. A row that has changed since the cut is "
+		"left alone and counted as skipped. History gets an entry too where it lacks what "
+		"the source has; its _xid is 1.\n\n"
+		"Each range is one transaction, beside the running replication. A repair that was "
+		"broken off is gone on with by the next one of the same tables, within [reconcile] "
+		"resume, under the same id, with the range it was in; its report is then that of "
+		"the whole. Every row stands in ops.repairs with what was there before; --undo "
+		"puts that back, but for rows that have changed since.\n\n"
 		"Afterwards both sides are compared once more and the report is kept in "
 		"ops.reconciliations, which gates and releases go by; after an undo it says no "
 		"until a comparison of all tables says otherwise.\n\n"

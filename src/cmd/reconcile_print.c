@@ -71,6 +71,38 @@ size_t reconcile_tables_that_differ(const struct reconcile_report *r)
 	return n;
 }
 
+/* Where keys were left out of the list, or of the question, the reader is told. */
+static void print_blamed(struct context *c, const struct reconcile_table *t)
+{
+	uint64_t differ = 0;
+	bool first = true;
+
+	for (int d = 0; d < DIFFERENCES; d++)
+		differ += t->count[d];
+	if (t->blamed.keys <= t->nkeys)
+		return;
+	fprintf(c->out, "\n%.*s: %zu keys are listed. To blame:", STR_ARG(t->name), t->nkeys);
+	for (int b = 0; b < BLAMES; b++) {
+		if (t->blamed.by[b] == 0)
+			continue;
+		fprintf(c->out, "%s %s %llu", first ? "" : ",", blame_name((enum blame)b),
+			(unsigned long long)t->blamed.by[b]);
+		first = false;
+	}
+	fprintf(c->out, " (%llu keys were looked at, %llu rows differ).\n",
+		(unsigned long long)t->blamed.keys, (unsigned long long)differ);
+}
+
+static void print_keyless(struct context *c, const struct reconcile_report *r)
+{
+	for (size_t i = 0; i < r->ntables; i++)
+		if (r->tables[i].history.keyless)
+			fprintf(c->out,
+				"\nThe history of %.*s was not compared: its rows have no key of "
+				"their own.\n",
+				STR_ARG(r->tables[i].name));
+}
+
 /* What a reader should know of how it went. */
 static void print_course(struct context *c, const struct reconcile_report *r)
 {
@@ -103,6 +135,9 @@ void reconcile_print(struct context *c, const struct reconcile_report *r)
 	}
 	print_counts(c, r);
 	print_keys(c, r);
+	for (size_t i = 0; i < r->ntables; i++)
+		print_blamed(c, &r->tables[i]);
+	print_keyless(c, r);
 	print_course(c, r);
 	if (!r->ok)
 		fprintf(c->out, "\nDifferent at %s: %zu of %zu table%s.\n",

@@ -1,12 +1,14 @@
 #include "blame.h"
 
 #include "log.h"
+#include "touched.h"
 
 /* What history says of one suspect. */
 struct entry {
 	bool told, deleted;
 	struct rowhash row;
 	uint128 position;
+	int64_t copies; /* of a bag's row: as often as it came and did not go again */
 };
 
 struct questioning {
@@ -14,6 +16,8 @@ struct questioning {
 	const struct cut *cut;
 	struct entry *entries; /* parallel to the suspects */
 	uint128 cleared;       /* after the last truncation inside the cut; 0: none */
+	bool bag; /* rows are told apart by all their columns: it is their number that counts */
+	bool counting; /* the truncations are known: the second reading, of a bag */
 };
 
 enum { MORE_OP, MORE_LSN, MORE_SEQ, MORE_XID, MORES };
@@ -52,6 +56,8 @@ static enum err see_entry(void *arg, const struct row *r, struct error *e)
 	if (s == NULL)
 		return OK;
 	struct entry *entry = &q->entries[s - q->suspects->list];
+	if (q->counting && position > q->cleared)
+		entry->copies += str_eqc(op, "D") ? -1 : 1;
 	if (position > entry->position)
 		*entry = (struct entry){.told = true,
 			.deleted = str_eqc(op, "D"),
@@ -64,7 +70,6 @@ static enum err read_history(struct questioning *q, const struct sides *sides,
 	const struct subject *subject, struct error *e)
 {
 	const struct table *t = subject->table;
-	struct arena mem = {0};
 	struct buf sql;
 
 	buf_init(&sql, 4 << 20);
@@ -75,12 +80,11 @@ static enum err read_history(struct questioning *q, const struct sides *sides,
 	}
 	/* LSNs and transaction ids are non-negative, so their bytes are those of the unsigned. */
 	buf_puts(&sql, "_exact, _op, _lsn, _seq, _xid FROM ");
-	sql_name(&sql, arena_fmt(&mem, "%.*s_history", STR_ARG(t->schema)));
-	buf_putc(&sql, '.');
-	sql_name(&sql, t->name);
+	touched_put_history(&sql, t);
+	if (subject->where[SIDE_REPLICA].n > 0)
+		buf_putf(&sql, " WHERE _op = 'T' OR (%.*s)", STR_ARG(subject->where[SIDE_REPLICA]));
 	enum err rc = rows_read_sql(sides, subject, buf_str(&sql), MORES, see_entry, q, e);
 	buf_free(&sql);
-	arena_free(&mem);
 	return rc;
 }
 
@@ -90,6 +94,10 @@ static bool history_agrees(
 {
 	bool alive = entry->told && !entry->deleted && entry->position > q->cleared;
 
+	if (q->bag)
+		return entry->copies == (int64_t)witness_count(s->seen[SIDE_SOURCE]) ||
+			(entry->copies >= WITNESSES &&
+				witness_count(s->seen[SIDE_SOURCE]) == WITNESSES);
 	if (!alive || s->seen[SIDE_SOURCE] == NULL)
 		return !alive && s->seen[SIDE_SOURCE] == NULL;
 	return witness_has_row(s->seen[SIDE_SOURCE], entry->row);
@@ -177,20 +185,24 @@ static void settle_doubts(struct suspects *s, const struct sides *sides,
 enum err blame_suspects(struct suspects *s, const struct sides *sides,
 	const struct subject *subject, const char *journal, struct arena *mem, struct error *e)
 {
-	struct questioning q = {.suspects = s, .cut = sides->cut};
+	struct questioning q = {
+		.suspects = s, .cut = sides->cut, .bag = table_is_bag(subject->table)};
 	bool doubt = false;
 
 	if (!subject->in_replica)
 		return OK;
 	q.entries = arena_array(mem, s->n + 1, sizeof *q.entries);
 	TRY(read_history(&q, sides, subject, e));
+	q.counting = q.bag;
+	if (q.counting)
+		TRY(read_history(&q, sides, subject, e));
 	for (size_t i = 0; i < s->n; i++) {
 		bool agrees = history_agrees(&q, &q.entries[i], &s->list[i]);
 		s->list[i].blame = agrees ? BLAME_WAREHOUSE : BLAME_CAPTURE_OR_APPLY;
 		doubt |= !agrees;
 	}
-	/* Without a key the journal's rows cannot be told apart. */
-	if (doubt && subject->table->nkeys > 0)
+	/* Without a key of their own the journal's rows cannot be told apart. */
+	if (doubt && table_has_key(subject->table))
 		settle_doubts(s, sides, subject, journal, mem);
 	return OK;
 }

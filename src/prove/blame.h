@@ -5,9 +5,11 @@
  * source says when it wrote it: before the table's first copy, then nothing was to be sent and the
  * copy is wrong; after it, then a journal that reaches back to the copy lacks what was to be sent.
  *
- * History is read once, whole, and the journal at most once: both only when there is something
- * to explain. The journal is asked for whole rows, so a value of it that is right while another
- * of the same row is wrong does not clear it.
+ * History is read once, as far as the range goes, and the journal at most once: both only when
+ * there is something to explain. Of a table whose rows are told apart by all their columns, history
+ * is asked how often each row came and went, and the journal is not asked: it may not reach back to
+ * the first of them. The journal is asked for whole rows, so a value of it that is right while
+ * another of the same row is wrong does not clear it.
  */
 #ifndef SLUICE_BLAME_H
 #define SLUICE_BLAME_H

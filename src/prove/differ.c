@@ -221,7 +221,10 @@ enum err differ_find(
 	enum err rc = match_all(&m, e);
 	if (rc == OK)
 		rc = suspects_describe(&m.suspects, d->sides, d->subject, d->journal, mem, out, e);
-	suspects_free(&m.suspects);
+	if (d->suspects != NULL)
+		*d->suspects = m.suspects;
+	else
+		suspects_free(&m.suspects);
 	for (int side = 0; side < SIDES; side++)
 		mem_free(m.pile[side].e);
 	mem_free(m.task);

@@ -10,6 +10,7 @@
 #include "buckets.h"
 #include "reconcile.h"
 #include "rows.h"
+#include "suspects.h"
 
 /* `n` differences of a kind under one key; a key may come more than once. */
 typedef void difference_fn(void *arg, struct rowhash key, enum difference kind, uint64_t n);
@@ -22,7 +23,8 @@ struct differ {
 	size_t group_rows;    /* rows of both sides held at once; one bucket may be more */
 	difference_fn *found; /* NULL, or told of every difference, listed or not */
 	void *found_arg;
-	const char *journal; /* directory, for blame; NULL: the journal is not asked */
+	const char *journal;       /* directory, for blame; NULL: the journal is not asked */
+	struct suspects *suspects; /* NULL, or zeroed: gets the keys that were looked at, sorted */
 };
 
 #define DIFFER_GROUP_ROWS ((size_t)4 << 20)

@@ -51,6 +51,7 @@ static void put_result(struct json_out *j, const struct part *p)
 	put_counts(j, p->count);
 	jo_fixed(j, "seconds", p->seconds, 6);
 	jo_i64(j, "scanned_us", p->scanned_us);
+	jo_bool(j, "history_keyless", p->history.keyless);
 	if (p->history.compared) {
 		jo_object(j, "history");
 		put_digest(j, "fold", &p->history.digest);
@@ -61,6 +62,11 @@ static void put_result(struct json_out *j, const struct part *p)
 	for (size_t k = 0; k < p->nkeys; k++)
 		put_key(j, &p->keys[k]);
 	jo_end_array(j);
+	jo_array(j, "blamed");
+	for (int b = 0; b < BLAMES; b++)
+		jo_u64(j, NULL, p->blamed.by[b]);
+	jo_end_array(j);
+	jo_u64(j, "looked_at", p->blamed.keys);
 }
 
 void part_json_write(const struct part *p, struct buf *out)
@@ -166,10 +172,21 @@ static enum err read_keys(const json_t *o, struct arena *mem, struct part *out, 
 	return OK;
 }
 
+/* Ranges that were kept before these were counted have none. */
+static void read_blamed(const json_t *o, struct blamed *out)
+{
+	const json_t *by = json_object_get(o, "blamed");
+
+	for (size_t b = 0; b < BLAMES && b < json_array_size(by); b++)
+		out->by[b] = (uint64_t)json_integer_value(json_array_get(by, b));
+	out->keys = (uint64_t)json_integer_value(json_object_get(o, "looked_at"));
+}
+
 static enum err read_history(const json_t *o, struct reconcile_history *out, struct error *e)
 {
 	const json_t *h = json_object_get(o, "history");
 
+	out->keyless = json_is_true(json_object_get(o, "history_keyless"));
 	if (h == NULL)
 		return OK;
 	out->compared = true;
@@ -194,6 +211,7 @@ static enum err read_result(const json_t *o, struct arena *mem, struct part *out
 	TRY(json_want_f64(o, "seconds", &out->seconds, e));
 	TRY(json_want_i64(o, "scanned_us", &out->scanned_us, e));
 	TRY(read_history(o, &out->history, e));
+	read_blamed(o, &out->blamed);
 	return read_keys(o, mem, out, e);
 }
 

@@ -31,6 +31,7 @@ struct part {
 	uint64_t count[DIFFERENCES];
 	struct reconcile_key *keys;
 	size_t nkeys;
+	struct blamed blamed;
 	struct reconcile_history history;
 	double seconds;
 	int64_t scanned_us; /* since 1970 */

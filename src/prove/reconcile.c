@@ -75,8 +75,7 @@ static void choose_sample(const struct comparing *c, struct parts *of_table)
 
 static enum err plan(struct comparing *c, struct error *e)
 {
-	bool whole = c->visitor != NULL;
-	const struct parts_options o = {.range_rows = whole ? 0 : c->o->range_rows,
+	const struct parts_options o = {.range_rows = c->o->range_rows,
 		.fine = c->o->sample > 0 ? SAMPLE_RANGES : 0,
 		.most = 100000};
 	struct arena *mem = &c->report->mem;
@@ -100,18 +99,17 @@ static enum err find_or_plan(struct comparing *c, struct error *e)
 	struct arena *mem = &c->report->mem;
 
 	p->warehouse = c->warehouse;
-	p->keep = c->visitor == NULL;
-	if (p->keep)
-		TRY(progress_prepare(c->warehouse, e));
+	p->keep = true;
+	TRY(progress_prepare(c->warehouse, e));
 	write_spec(c);
-	if (p->keep && !c->o->afresh && c->o->resume_us > 0)
+	if (!c->o->afresh && c->o->resume_us > 0)
 		TRY(progress_find(p, since, c->report, mem, &c->parts, e));
 	for (size_t i = 0; i < c->parts.n; i++)
 		c->report->resumed += c->parts.list[i].done;
 	if (p->run.n > 0)
 		return OK;
 	TRY(plan(c, e));
-	return p->keep ? progress_begin(p, c->env, c->report, &c->parts, false, mem, e) : OK;
+	return progress_begin(p, c->env, c->report, &c->parts, false, mem, e);
 }
 
 /* ---- comparing ---- */
@@ -122,7 +120,7 @@ static size_t next_group(const struct comparing *c, struct part *const *todo, si
 	uint64_t rows = todo[0]->rows, most = c->o->range_rows + c->o->range_rows / 2;
 	size_t taken = 1;
 
-	if (c->visitor != NULL || c->o->range_rows == 0)
+	if (c->o->range_rows == 0)
 		return n;
 	while (taken < n && rows + todo[taken]->rows <= most)
 		rows += todo[taken++]->rows;
@@ -192,7 +190,6 @@ static void list_keys(const struct comparing *c, size_t table, struct reconcile_
 
 		if ((*listed)++ >= c->o->max_keys)
 			continue;
-		t->blamed[t->keys[k].blame]++;
 		t->keys[kept++] = t->keys[k];
 	}
 	t->nkeys = kept;
@@ -209,6 +206,9 @@ static void add_part(struct reconcile_report *r, const struct part *p)
 	digest_merge(&t->source, &p->source);
 	digest_merge(&t->replica, &p->replica);
 	t->seconds += p->seconds;
+	t->blamed.keys += p->blamed.keys;
+	for (int b = 0; b < BLAMES; b++)
+		t->blamed.by[b] += p->blamed.by[b];
 	for (int d = 0; d < DIFFERENCES; d++) {
 		t->count[d] += p->count[d];
 		t->history.count[d] += p->history.count[d];
@@ -217,6 +217,7 @@ static void add_part(struct reconcile_report *r, const struct part *p)
 	if (p->history.compared)
 		digest_merge(&t->history.digest, &p->history.digest);
 	t->history.compared = t->history.compared || p->history.compared;
+	t->history.keyless = t->history.keyless || p->history.keyless;
 	r->ok = r->ok && digest_eq(&p->source, &p->replica);
 	if (r->cuts == 0 || lsn_cmp(p->cut.at, r->cut.at) < 0)
 		r->cut = p->cut;
@@ -275,6 +276,19 @@ static enum err compare_full(struct comparing *c, struct error *e)
 	return compare_parts(c, e);
 }
 
+/* What a repair refuses will not do the next time either: it is not gone on with. */
+static enum err hand_over(struct comparing *c, struct error *e)
+{
+	struct reconcile_report *r = c->report;
+	enum err rc = c->then != NULL ? c->then(c->then_arg, r, &c->parts, e) : OK;
+
+	if (!c->progress.keep || c->progress.run.n == 0 || (rc != OK && rc != ERR_USAGE))
+		return rc;
+	enum err finished = progress_finish(&c->progress, r, r->finished_us, c->o->resume_us,
+		c->o->sample > 0, rc == OK ? e : NULL);
+	return rc == OK ? finished : rc;
+}
+
 static enum err finish(struct comparing *c, struct error *e)
 {
 	struct reconcile_report *r = c->report;
@@ -283,10 +297,7 @@ static enum err finish(struct comparing *c, struct error *e)
 	TRY(add_up(c, e));
 	TRY(reconcile_report_write(r, e));
 	TRY(reconcile_report_keep(r, c->warehouse, e));
-	if (!c->progress.keep || c->progress.run.n == 0)
-		return OK;
-	return progress_finish(
-		&c->progress, r, r->finished_us, c->o->resume_us, c->o->sample > 0, e);
+	return hand_over(c, e);
 }
 
 static enum err compare(struct comparing *c, struct error *e)
@@ -299,19 +310,19 @@ static enum err compare(struct comparing *c, struct error *e)
 enum err reconcile(const struct reconcile_options *o, struct warehouse *w, const struct env *env,
 	struct reconcile_report *out, struct error *e)
 {
-	return reconcile_visiting(o, NULL, w, env, out, e);
+	return reconcile_then(o, NULL, NULL, w, env, out, e);
 }
 
-enum err reconcile_visiting(const struct reconcile_options *o,
-	const struct reconcile_visitor *visitor, struct warehouse *w, const struct env *env,
-	struct reconcile_report *out, struct error *e)
+enum err reconcile_then(const struct reconcile_options *o, reconcile_parts_fn *then, void *arg,
+	struct warehouse *w, const struct env *env, struct reconcile_report *out, struct error *e)
 {
 	struct comparing c = {
-		.o = o, .visitor = visitor, .warehouse = w, .env = env, .report = out};
+		.o = o, .then = then, .then_arg = arg, .warehouse = w, .env = env, .report = out};
 
 	assert(o->conninfo != NULL && o->publication != NULL);
 	*out = (struct reconcile_report){.ok = false};
 	enum err rc = compare(&c, e);
+	part_hashes_wait(&c);
 	pg_close(c.source);
 	if (rc != OK)
 		reconcile_report_free(out);

@@ -49,7 +49,8 @@ enum reconcile_mode {
 
 struct reconcile_options {
 	const char *conninfo;
-	const char *password; /* NULL: as conninfo says */
+	const char *password;         /* NULL: as conninfo says */
+	const struct pg_token *token; /* as pg_options say; NULL: none */
 	const char *publication;
 	const struct guard *guard; /* personal data is compared in its guarded form; NULL: none */
 	const char *table; /* "schema.name", or a name that only one schema has; NULL: all */
@@ -64,6 +65,8 @@ struct reconcile_options {
 	bool history;        /* history's fold is compared as well */
 	uint32_t rolling;    /* RECONCILE_CHANGED: one in so many ranges is read whole; 0: none */
 	bool afresh;         /* nothing is gone on with */
+	const char *hashes;  /* directory where the hashes of equal ranges are kept, for the next
+				RECONCILE_CHANGED; NULL: none are, and it asks history */
 	int64_t resume_us;   /* how old what is gone on with may be */
 	struct reconcile_limits limits; /* looked at before each transaction but the first */
 };
@@ -102,8 +105,16 @@ struct reconcile_key {
 /* History's newest entry of each key inside the cut, held against the source. */
 struct reconcile_history {
 	bool compared;
+	bool keyless; /* wanted, and not compared: its rows have no key of their own */
 	struct digest digest;
 	uint64_t count[DIFFERENCES];
+};
+
+/* Whose fault the keys that differ are, counted over all that were looked at, listed or not; in
+ * each range at most SUSPECTS_MOST of a kind are, none when no keys are to be listed. */
+struct blamed {
+	uint64_t keys; /* looked at */
+	uint64_t by[BLAMES];
 };
 
 struct reconcile_table {
@@ -113,7 +124,7 @@ struct reconcile_table {
 	double seconds;
 	struct reconcile_key *keys; /* by kind, then key */
 	size_t nkeys;
-	uint64_t blamed[BLAMES]; /* of the keys listed */
+	struct blamed blamed;
 	struct reconcile_history history;
 	uint32_t ranges;   /* that the table is cut into */
 	uint32_t compared; /* of them, read whole in this comparison */
@@ -140,7 +151,7 @@ struct reconcile_report {
 	int64_t finished_us; /* since 1970 */
 	struct reconcile_table *tables;
 	size_t ntables;
-	struct buf json; /* as reconcile_json() prints it, and as it was kept */
+	struct buf json; /* as `sluice reconcile --json` prints it, and as it was kept */
 	char sha256[65]; /* of json */
 	struct arena mem;
 };

@@ -1,8 +1,10 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "changed_keys.h"
 #include "folds.h"
+#include "kept_hashes.h"
 #include "log.h"
 #include "mem.h"
 #include "reconcile_run.h"
@@ -152,10 +154,15 @@ struct catching_up {
 	struct part **parts;
 	size_t n;
 	struct cut before;
+	uint64_t first;     /* the least LSN of an entry from outside `before` */
 	struct folds folds; /* at `before` and at the new cut */
+	uint32_t *of;       /* parallel to the slots: 1 + index into parts; 0: none of these */
+	struct kept_hashes **old; /* of the parts, at `before`; NULL: history is asked */
+	bool old_failed;
 	struct changed_keys keys;
 	struct unseen unseen;            /* by the new cut */
 	struct digest *source, *replica; /* of each fold, parallel to its slots: rows at the cut */
+	struct digest *at_cut;           /* the source's, as it was read */
 	size_t *doubts;                  /* indexes of keys */
 	size_t ndoubts;
 	struct buf sql;
@@ -164,6 +171,23 @@ struct catching_up {
 static size_t slot_of(const struct catching_up *u, const struct fold *x)
 {
 	return (size_t)(x - u->folds.slots);
+}
+
+static void put_columns(struct buf *out, const struct table *t)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		sql_name(out, t->columns[i].name);
+		buf_puts(out, ", ");
+	}
+}
+
+static void say_slow(const struct catching_up *u, struct error *e)
+{
+	const struct comparing *c = u->g->c;
+
+	log_warn(c->env->log, "reconcile", "history is read for the hashes of old versions",
+		F_STR("table", u->subject->name), F_CSTR("reason", e->text));
+	error_clear(e);
 }
 
 static enum err see_source(void *arg, const struct row *r, struct error *e)
@@ -207,13 +231,12 @@ static bool is_inside(const struct catching_up *u, uint64_t at)
 static enum err see_current(void *arg, const struct row *r, struct error *e)
 {
 	struct catching_up *u = arg;
-	struct fold *x = folds_find(&u->folds, r->key);
+	const struct fold *x = folds_find(&u->folds, r->key);
 	uint64_t at = VEC_AT(&r->more[0], uint64_t, r->at);
 
 	(void)e;
 	if (x == NULL)
 		return OK;
-	x->marked = true;
 	if (is_inside(u, at))
 		digest_add(&u->replica[slot_of(u, x)], r->hash);
 	else if (fold_alive(&u->folds, x, 1))
@@ -221,43 +244,184 @@ static enum err see_current(void *arg, const struct row *r, struct error *e)
 	return OK;
 }
 
+/* The range that a key belongs to is told by the warehouse: in SQL, as it was cut. */
+static enum err place_key(void *arg, const struct row *r, struct error *e)
+{
+	struct catching_up *u = arg;
+	const struct fold *x = folds_find(&u->folds, r->key);
+
+	(void)e;
+	if (x != NULL)
+		u->of[slot_of(u, x)] = (uint32_t)VEC_AT(&r->more[0], int64_t, r->at);
+	return OK;
+}
+
+static enum err place_keys(struct catching_up *u, struct error *e)
+{
+	const struct table *t = u->subject->table;
+
+	for (size_t i = 0; i < u->folds.cap && u->parts[0]->of == 1; i++)
+		u->of[i] = 1;
+	if (u->parts[0]->of == 1)
+		return OK;
+	buf_reset(&u->sql);
+	buf_puts(&u->sql, "SELECT ");
+	put_columns(&u->sql, t);
+	buf_puts(&u->sql, "_exact, CAST(CASE");
+	for (size_t i = 0; i < u->n; i++)
+		buf_putf(&u->sql, " WHEN %.*s THEN %zu", STR_ARG(u->parts[i]->where[SIDE_REPLICA]),
+			i + 1);
+	buf_puts(&u->sql, " ELSE 0 END AS BIGINT) FROM ");
+	touched_put_history(&u->sql, t);
+	buf_puts(&u->sql, " WHERE _op <> 'T' AND ");
+	touched_put_since(&u->sql, &u->before, u->first);
+	return rows_read_sql(&u->g->sides, u->subject, buf_str(&u->sql), 1, place_key, u, e);
+}
+
+/* ---- the hashes of old versions ---- */
+
+static enum err old_version(struct catching_up *u, size_t slot, struct error *e)
+{
+	struct fold *x = &u->folds.slots[slot];
+	struct fold_version *v = &x->at[0];
+	bool found;
+
+	TRY(kept_hashes_find(u->old[u->of[slot] - 1], x->key, &found, &v->row, e));
+	v->told = found;
+	/* Its changes lie outside the new cut as well: there it is what it was. */
+	if (!x->at[1].told)
+		x->at[1] = *v;
+	return OK;
+}
+
+static enum err old_versions(struct catching_up *u, struct error *e)
+{
+	enum err rc = OK;
+
+	for (size_t i = 0; rc == OK && u->old != NULL && i < u->folds.cap; i++)
+		if (u->folds.slots[i].used && u->of[i] > 0)
+			rc = old_version(u, i, e);
+	u->old_failed = rc != OK;
+	return rc;
+}
+
+static void close_old(struct catching_up *u)
+{
+	for (size_t i = 0; u->old != NULL && i < u->n; i++)
+		kept_hashes_close(u->old[i]);
+	mem_free(u->old);
+	u->old = NULL;
+}
+
+/* All of them or none: u->old stays NULL where one range's are not there. */
+static void open_old(struct catching_up *u)
+{
+	struct comparing *c = u->g->c;
+	struct arena mem = {0};
+	struct error e = {.kind = OK};
+	bool all = c->o->hashes != NULL;
+
+	if (all)
+		u->old = mem_zalloc(u->n * sizeof(struct kept_hashes *));
+	for (size_t i = 0; all && i < u->n; i++) {
+		enum err rc = kept_hashes_open(part_hashes_path(c, u->parts[i], &mem),
+			&u->parts[i]->source, &u->old[i], &e);
+
+		all = rc == OK && u->old[i] != NULL;
+		if (rc != OK)
+			say_slow(u, &e);
+	}
+	if (!all)
+		close_old(u);
+	arena_free(&mem);
+}
+
+static void keep_part(struct catching_up *u, size_t index, struct error *e)
+{
+	const struct part *p = u->parts[index];
+	struct kept_change *list = mem_array(u->folds.n + 1, sizeof *list);
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->folds.cap; i++)
+		if (u->folds.slots[i].used && u->of[i] == index + 1)
+			list[n++] = (struct kept_change){.key = u->folds.slots[i].key,
+				.row = {.lo = u->at_cut[i].lo, .hi = u->at_cut[i].hi},
+				.alive = u->at_cut[i].rows > 0};
+	if (n > 0 && kept_hashes_append(u->old[index], list, n, &p->source, e) != OK)
+		say_slow(u, e);
+	mem_free(list);
+}
+
+/* A range that is not equal is read whole the next time, and its hashes are kept then. */
+static void keep_new_versions(struct catching_up *u)
+{
+	struct error e = {.kind = OK};
+
+	for (size_t i = 0; u->old != NULL && i < u->n; i++)
+		if (is_sound(u->parts[i]))
+			keep_part(u, i, &e);
+}
+
+/* A change puts a row in the place of the old one, so those that speak are the newest. */
 static enum err read_current(struct catching_up *u, struct error *e)
 {
 	const struct table *t = u->subject->table;
 
 	buf_reset(&u->sql);
 	buf_puts(&u->sql, "SELECT ");
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		sql_name(&u->sql, t->columns[i].name);
-		buf_puts(&u->sql, ", ");
-	}
+	put_columns(&u->sql, t);
 	buf_puts(&u->sql, "_exact, _lsn FROM ");
 	sql_name(&u->sql, t->schema);
 	buf_putc(&u->sql, '.');
 	sql_name(&u->sql, t->name);
-	buf_puts(&u->sql, u->subject->nkeys > 1 ? " WHERE (" : " WHERE ");
-	touched_put_key_list(&u->sql, u->subject);
-	buf_puts(&u->sql, u->subject->nkeys > 1 ? ") IN (SELECT (" : " IN (SELECT ");
-	touched_put_key_list(&u->sql, u->subject);
-	buf_puts(&u->sql, u->subject->nkeys > 1 ? ") FROM " : " FROM ");
-	touched_put_history(&u->sql, t);
-	buf_puts(&u->sql, " WHERE _op <> 'T' AND ");
-	touched_put_outside(&u->sql, &u->before);
-	buf_putc(&u->sql, ')');
+	buf_putf(&u->sql, " WHERE _lsn >= %" PRIu64, u->first);
+	touched_put_part(&u->sql, u->subject);
 	return rows_read_sql(&u->g->sides, u->subject, buf_str(&u->sql), 1, see_current, u, e);
+}
+
+/* A row that a change should have taken away: its key is compared in the full form. */
+static enum err find_stale(struct catching_up *u, struct error *e)
+{
+	struct changed_keys stale = {.n = 0};
+	enum err rc = changed_keys_stale(&stale, &u->g->sides, u->subject, &u->before, u->first, e);
+
+	for (size_t i = 0; rc == OK && i < stale.n; i++) {
+		struct fold *x = folds_find(&u->folds, stale.list[i].hash);
+
+		if (x != NULL)
+			x->marked = true;
+	}
+	changed_keys_free(&stale);
+	return rc;
+}
+
+/* With the old versions' hashes at hand history is asked for nothing but the changes. */
+static void put_entries(struct catching_up *u)
+{
+	buf_reset(&u->sql);
+	if (u->old == NULL) {
+		touched_put_keys(&u->sql, u->subject, &u->before);
+		return;
+	}
+	buf_puts(&u->sql, "_op <> 'T' AND ");
+	touched_put_since(&u->sql, &u->before, u->first);
+	touched_put_part(&u->sql, u->subject);
 }
 
 static enum err read_sides(struct catching_up *u, struct error *e)
 {
-	buf_reset(&u->sql);
-	touched_put_keys(&u->sql, u->subject, &u->before);
+	put_entries(u);
 	folds_init(&u->folds, &u->before, &u->g->cut);
 	TRY(folds_read(&u->folds, &u->g->sides, u->subject, &u->sql, e));
 	u->source = mem_array(u->folds.cap + 1, sizeof *u->source);
 	u->replica = mem_array(u->folds.cap + 1, sizeof *u->replica);
+	u->of = mem_array(u->folds.cap + 1, sizeof *u->of);
+	TRY(place_keys(u, e));
+	TRY(old_versions(u, e));
 	TRY(touched_unseen(&u->g->sides, u->subject, &u->g->cut, &u->unseen, e));
-	TRY(changed_keys_read(&u->keys, &u->g->sides, u->subject, &u->before, e));
+	TRY(changed_keys_read(&u->keys, &u->g->sides, u->subject, &u->before, u->first, e));
 	TRY(read_current(u, e));
+	TRY(find_stale(u, e));
 	return read_source(u, e);
 }
 
@@ -272,63 +436,20 @@ static bool agree(const struct catching_up *u, const struct fold *x)
 	const struct digest *source = &u->source[slot_of(u, x)],
 			    *replica = &u->replica[slot_of(u, x)];
 
-	if (!digest_eq(source, replica))
+	if (x->marked || !digest_eq(source, replica))
 		return false;
 	if (fold_alive(&u->folds, x, 1))
 		return same_hash(*source, x->at[1].row);
 	return source->rows == 0;
 }
 
-/* The range that a key belongs to is told by the warehouse: in SQL, as it was cut. */
-struct placing {
-	struct catching_up *u;
-	uint32_t *of; /* parallel to the slots: 1 + index into parts; 0: none of these */
-	uint32_t part;
-};
-
-static enum err place_key(void *arg, const struct row *r, struct error *e)
-{
-	struct placing *p = arg;
-	const struct fold *x = folds_find(&p->u->folds, r->key);
-
-	(void)e;
-	if (x != NULL)
-		p->of[slot_of(p->u, x)] = p->part + 1;
-	return OK;
-}
-
-static enum err place_keys(struct placing *p, struct error *e)
-{
-	struct catching_up *u = p->u;
-	const struct table *t = u->subject->table;
-	enum err rc = OK;
-
-	for (size_t i = 0; i < u->folds.cap && u->parts[0]->of == 1; i++)
-		p->of[i] = 1;
-	for (p->part = 0; rc == OK && u->parts[0]->of > 1 && p->part < u->n; p->part++) {
-		buf_reset(&u->sql);
-		buf_puts(&u->sql, "SELECT ");
-		for (size_t i = 0; i < t->ncolumns; i++) {
-			sql_name(&u->sql, t->columns[i].name);
-			buf_puts(&u->sql, ", ");
-		}
-		buf_puts(&u->sql, "_exact FROM ");
-		touched_put_history(&u->sql, t);
-		buf_puts(&u->sql, " WHERE _op <> 'T' AND ");
-		touched_put_outside(&u->sql, &u->before);
-		buf_putf(&u->sql, " AND (%.*s)", STR_ARG(u->parts[p->part]->where[SIDE_REPLICA]));
-		rc = rows_read_sql(&u->g->sides, u->subject, buf_str(&u->sql), 0, place_key, p, e);
-	}
-	return rc;
-}
-
-static void find_doubts(struct catching_up *u, const uint32_t *of)
+static void find_doubts(struct catching_up *u)
 {
 	u->doubts = mem_array(u->keys.n + 1, sizeof *u->doubts);
 	for (size_t i = 0; i < u->keys.n; i++) {
 		const struct fold *x = folds_find(&u->folds, u->keys.list[i].hash);
 
-		if (x != NULL && of[slot_of(u, x)] > 0 && !agree(u, x))
+		if (x != NULL && u->of[slot_of(u, x)] > 0 && !agree(u, x))
 			u->doubts[u->ndoubts++] = i;
 	}
 }
@@ -337,8 +458,7 @@ static void find_doubts(struct catching_up *u, const uint32_t *of)
  * What two statements could not tell, or what is wrong: these keys alone are compared in the form
  * in which a whole range is, with history, and their differences counted and listed.
  */
-static enum err settle_part(
-	struct catching_up *u, const uint32_t *of, size_t index, struct error *e)
+static enum err settle_part(struct catching_up *u, size_t index, struct error *e)
 {
 	struct part *p = u->parts[index], some = *p;
 	struct str *types = arena_array(u->g->mem, u->subject->nkeys, sizeof *types);
@@ -349,7 +469,7 @@ static enum err settle_part(
 		const struct fold *x = folds_find(&u->folds, u->keys.list[u->doubts[i]].hash);
 		size_t slot = slot_of(u, x);
 
-		if (of[slot] != index + 1)
+		if (u->of[slot] != index + 1)
 			continue;
 		mine[n++] = u->doubts[i];
 		u->source[slot] = u->replica[slot] = (struct digest){.rows = 0};
@@ -371,6 +491,7 @@ static enum err settle_part(
 		memcpy(p->history.count, some.history.count, sizeof p->history.count);
 		p->keys = some.keys;
 		p->nkeys = some.nkeys;
+		p->blamed = some.blamed;
 		digest_merge(&p->source, &some.source);
 		digest_merge(&p->replica, &some.replica);
 	}
@@ -380,16 +501,16 @@ static enum err settle_part(
 	return rc;
 }
 
-static uint64_t move_digests(struct catching_up *u, const uint32_t *of)
+static uint64_t move_digests(struct catching_up *u)
 {
 	uint64_t changed = 0;
 
 	for (size_t i = 0; i < u->folds.cap; i++) {
 		const struct fold *x = &u->folds.slots[i];
 
-		if (!x->used || of[i] == 0)
+		if (!x->used || u->of[i] == 0)
 			continue;
-		struct part *p = u->parts[of[i] - 1];
+		struct part *p = u->parts[u->of[i] - 1];
 		changed++;
 		if (fold_alive(&u->folds, x, 0)) {
 			digest_sub(&p->source, x->at[0].row);
@@ -403,44 +524,68 @@ static uint64_t move_digests(struct catching_up *u, const uint32_t *of)
 
 static enum err read_ranges(struct catching_up *u, struct error *e)
 {
-	for (size_t i = 0; i < u->n; i++) {
-		TRY(part_compare(u->g, u->parts[i], u->g->c->o->history, e));
+	enum err rc = OK;
+
+	u->g->whole = true;
+	for (size_t i = 0; rc == OK && i < u->n; i++) {
+		rc = part_compare(u->g, u->parts[i], u->g->c->o->history, e);
 		u->g->c->report->tables[u->parts[i]->table].compared++;
 	}
-	return OK;
+	u->g->whole = false;
+	return rc;
 }
 
-static enum err settle(struct catching_up *u, const uint32_t *of, struct error *e)
+static enum err settle(struct catching_up *u, struct error *e)
 {
 	struct reconcile_report *r = u->g->c->report;
 
-	find_doubts(u, of);
+	find_doubts(u);
+	u->at_cut = mem_array(u->folds.cap + 1, sizeof *u->at_cut);
+	memcpy(u->at_cut, u->source, u->folds.cap * sizeof *u->at_cut);
 	if (u->ndoubts > DOUBTS_MOST)
 		return read_ranges(u, e);
 	for (size_t i = 0; i < u->n && u->ndoubts > 0; i++)
-		TRY(settle_part(u, of, i, e));
-	r->tables[u->parts[0]->table].changed += move_digests(u, of);
+		TRY(settle_part(u, i, e));
+	r->tables[u->parts[0]->table].changed += move_digests(u);
+	keep_new_versions(u);
 	for (size_t i = 0; i < u->n; i++)
 		u->parts[i]->cut = u->g->cut;
 	return OK;
 }
 
-static enum err look_at_changes(struct catching_up *u, struct error *e)
+static void forget(struct catching_up *u)
 {
-	struct placing p = {.u = u};
-	enum err rc = read_sides(u, e);
-
-	p.of = mem_array(u->folds.cap + 1, sizeof *p.of);
-	if (rc == OK)
-		rc = place_keys(&p, e);
-	if (rc == OK)
-		rc = u->unseen.more ? read_ranges(u, e) : settle(u, p.of, e);
-	mem_free(p.of);
+	close_old(u);
+	mem_free(u->of);
 	mem_free(u->source);
 	mem_free(u->replica);
+	mem_free(u->at_cut);
 	mem_free(u->doubts);
+	u->of = NULL;
+	u->source = u->replica = u->at_cut = NULL;
+	u->doubts = NULL;
 	folds_free(&u->folds);
 	changed_keys_free(&u->keys);
+}
+
+static enum err look_at_changes(struct catching_up *u, struct error *e)
+{
+	struct error own = {.kind = OK};
+
+	part_hashes_wait(u->g->c);
+	open_old(u);
+	enum err rc = read_sides(u, &own);
+	if (rc != OK && u->old_failed) {
+		say_slow(u, &own);
+		forget(u);
+		u->old_failed = false;
+		rc = read_sides(u, &own);
+	}
+	if (rc != OK && e != NULL)
+		*e = own;
+	if (rc == OK)
+		rc = u->unseen.more ? read_ranges(u, e) : settle(u, e);
+	forget(u);
 	return rc;
 }
 
@@ -452,6 +597,8 @@ static enum err catch_up(struct catching_up *u, struct error *e)
 		u->subject->where[side] = STR_NONE;
 	if (!u->subject->in_replica)
 		return read_ranges(u, e);
+	if (u->n == 1)
+		u->subject->where[SIDE_REPLICA] = u->parts[0]->where[SIDE_REPLICA];
 	TRY(touched_look(&u->g->sides, u->subject, &u->before, &t, e));
 	if (t.truncations > 0 || t.unnamed > 0 || t.entries > CHANGED_MOST)
 		return read_ranges(u, e);
@@ -460,6 +607,7 @@ static enum err catch_up(struct catching_up *u, struct error *e)
 			u->parts[i]->cut = u->g->cut;
 		return OK;
 	}
+	u->first = t.first;
 	buf_init(&u->sql, BUF_MAX_DEFAULT);
 	enum err rc = look_at_changes(u, e);
 	buf_free(&u->sql);

@@ -228,9 +228,9 @@ enum err group_compare(
 {
 	struct arena own = {0};
 	struct group g;
-	/* What a visitor is given must live as long as the report. */
-	enum err rc = group_begin(c, parts, n, c->visitor != NULL ? &c->report->mem : &own, &g, e);
+	enum err rc = group_begin(c, parts, n, &own, &g, e);
 
+	g.whole = true;
 	if (rc == OK)
 		rc = compare_all(&g, parts, n, history, e);
 	if (rc == OK)

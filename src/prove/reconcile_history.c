@@ -29,7 +29,15 @@ static void list_key(
 	struct part *p = h->p;
 	const struct reconcile_visitor *v = h->g->c->visitor;
 
+	/* Where the current row is wrong too, it is one fault, and known whose. */
+	const struct suspect *known = suspects_find(&h->g->suspects, r->key);
+	enum blame who = known != NULL ? known->blame : BLAME_APPLY;
+
 	p->history.count[kind]++;
+	if (known == NULL && h->g->c->o->max_keys > 0) {
+		p->blamed.keys++;
+		p->blamed.by[who]++;
+	}
 	if (v != NULL && v->in_history != NULL)
 		v->in_history(v->arg, r->key, kind, 1);
 	if (h->left[kind] == 0)
@@ -41,7 +49,7 @@ static void list_key(
 		memcpy(more, p->keys, p->nkeys * sizeof *more);
 	more[p->nkeys++] = (struct reconcile_key){.key = arena_str(mem, buf_str(&h->text)),
 		.kind = kind,
-		.blame = BLAME_APPLY,
+		.blame = who,
 		.in_history = true};
 	p->keys = more;
 }
@@ -152,7 +160,8 @@ enum err history_compare(struct group *g, const struct subject *s, const struct 
 	struct buckets fold;
 
 	/* Without a key of its own history is no fold but every row there is. */
-	if (s->table->nkeys == 0 || table_is_bag(s->table) || !s->in_replica)
+	p->history.keyless = !table_has_key(s->table);
+	if (p->history.keyless || !s->in_replica)
 		return OK;
 	for (int d = 0; d < DIFFERENCES; d++)
 		h.left[d] = g->c->o->max_keys;

@@ -1,7 +1,10 @@
 #include <string.h>
 
+#include "changed_keys.h"
 #include "differ.h"
+#include "kept_hashes.h"
 #include "log.h"
+#include "mem.h"
 #include "reconcile_run.h"
 #include "scan.h"
 #include "thread.h"
@@ -69,13 +72,15 @@ static enum err find_differences(struct group *g, const struct subject *s, struc
 		.group_rows = DIFFER_GROUP_ROWS,
 		.found = v != NULL ? v->found : NULL,
 		.found_arg = v != NULL ? v->arg : NULL,
-		.journal = c->o->journal};
+		.journal = c->o->journal,
+		.suspects = &g->suspects};
 
 	TRY(differ_find(&d, &c->report->mem, &found, e));
 	own_columns(&found, &c->report->mem);
 	memcpy(p->count, found.count, sizeof p->count);
 	p->keys = found.keys;
 	p->nkeys = found.nkeys;
+	p->blamed = found.blamed;
 	return OK;
 }
 
@@ -92,10 +97,11 @@ static enum err show_visitor(
 }
 
 static enum err compare_buckets(struct group *g, const struct subject *s, struct part *p,
-	struct buckets *source, struct buckets *replica, struct error *e)
+	struct buckets *source, struct buckets *replica, struct hash_rows *rows, struct error *e)
 {
 	atomic_bool given_up = false;
-	const struct scan scan = {.sides = &g->sides, .subject = s, .given_up = &given_up};
+	const struct scan scan = {
+		.sides = &g->sides, .subject = s, .given_up = &given_up, .rows = rows};
 	bool sure = true;
 
 	TRY(sum_both(&scan, source, replica, &sure, e));
@@ -106,6 +112,59 @@ static enum err compare_buckets(struct group *g, const struct subject *s, struct
 	p->source = source->total;
 	p->replica = replica->total;
 	return buckets_eq(source, replica) ? OK : find_differences(g, s, p, source, replica, e);
+}
+
+const char *part_hashes_path(const struct comparing *c, const struct part *p, struct arena *mem)
+{
+	if (c->o->hashes == NULL)
+		return NULL;
+	return kept_hashes_path(
+		str_of(c->o->hashes), c->report->tables[p->table].name, p->number, p->of, mem)
+		.p;
+}
+
+static enum err write_hashes(void *arg, struct error *e)
+{
+	const struct keeping *k = arg;
+
+	return kept_hashes_write(k->path, &k->rows, &k->sum, e);
+}
+
+/* They save time later; that they could not be kept takes nothing from this comparison. */
+void part_hashes_wait(struct comparing *c)
+{
+	struct keeping *k = &c->keeping;
+	struct error e = {.kind = OK};
+
+	if (!k->under_way)
+		return;
+	if (thread_join(&k->thread, &e) != OK)
+		log_warn(c->env->log, "reconcile", "the next check of the changes takes longer",
+			F_CSTR("reason", e.text));
+	mem_free(k->path);
+	hash_rows_free(&k->rows);
+	k->under_way = false;
+}
+
+/* Takes the rows. */
+static void keep_hashes(struct comparing *c, const struct part *p, struct hash_rows *rows)
+{
+	struct keeping *k = &c->keeping;
+	struct arena mem = {0};
+	struct error e = {.kind = OK};
+
+	part_hashes_wait(c);
+	*k = (struct keeping){
+		.path = mem_strdup(part_hashes_path(c, p, &mem)), .rows = *rows, .sum = p->source};
+	*rows = (struct hash_rows){.n = 0};
+	arena_free(&mem);
+	k->under_way = thread_start(&k->thread, "hashes", write_hashes, k, &e) == OK;
+	if (k->under_way)
+		return;
+	log_warn(c->env->log, "reconcile", "the next check of the changes takes longer",
+		F_CSTR("reason", e.text));
+	mem_free(k->path);
+	hash_rows_free(&k->rows);
 }
 
 static void log_part(const struct comparing *c, const struct part *p)
@@ -123,19 +182,26 @@ enum err part_compare(struct group *g, struct part *p, bool history, struct erro
 	struct comparing *c = g->c;
 	struct subject *s = g->subjects[p->table];
 	struct buckets source, replica;
+	struct hash_rows rows = {.n = 0};
+	bool keep = g->whole && c->o->hashes != NULL && changed_keys_possible(s->table);
 	int64_t start = clock_mono(c->env->clock);
 
 	/* Anew, when it has been compared before. */
 	memset(p->count, 0, sizeof p->count);
 	p->nkeys = 0;
+	p->blamed = (struct blamed){.keys = 0};
 	p->history = (struct reconcile_history){.compared = false};
 	for (int side = 0; side < SIDES; side++)
 		s->where[side] = p->where[side];
 	buckets_init(&source, c->nbuckets);
 	buckets_init(&replica, c->nbuckets);
-	enum err rc = compare_buckets(g, s, p, &source, &replica, e);
+	enum err rc = compare_buckets(g, s, p, &source, &replica, keep ? &rows : NULL, e);
+	if (rc == OK && keep && buckets_eq(&source, &replica))
+		keep_hashes(c, p, &rows);
+	hash_rows_free(&rows);
 	if (rc == OK && history)
 		rc = history_compare(g, s, &source, p, e);
+	suspects_free(&g->suspects);
 	if (rc == OK)
 		rc = show_visitor(g, s, p, e);
 	buckets_free(&source);

@@ -51,14 +51,15 @@ static void put_key(struct json_out *j, const struct reconcile_key *k)
 	jo_end_object(j);
 }
 
-/* Who is to blame for the keys that are listed. */
-static void put_blamed(struct json_out *j, const struct reconcile_table *t)
+/* Who is to blame, listed or not, and for how many keys that was asked. */
+static void put_blamed(struct json_out *j, const struct blamed *b)
 {
 	jo_object(j, "blame");
-	for (int b = 0; b < BLAMES; b++)
-		if (t->blamed[b] > 0)
-			jo_u64(j, parties[b], t->blamed[b]);
+	for (int i = 0; i < BLAMES; i++)
+		if (b->by[i] > 0)
+			jo_u64(j, parties[i], b->by[i]);
 	jo_end_object(j);
+	jo_u64(j, "looked_at", b->keys);
 }
 
 static void put_history(struct json_out *j, const struct reconcile_history *h)
@@ -93,12 +94,14 @@ static void put_table(
 		jo_u64(j, "changed", t->changed);
 	if (t->history.compared)
 		put_history(j, &t->history);
+	else if (t->history.keyless)
+		jo_cstr(j, "history_not_compared", "its rows have no key of their own");
 	if (t->nkeys > 0) {
 		jo_array(j, "keys");
 		for (size_t k = 0; k < t->nkeys; k++)
 			put_key(j, &t->keys[k]);
 		jo_end_array(j);
-		put_blamed(j, t);
+		put_blamed(j, &t->blamed);
 	}
 	jo_end_object(j);
 }

@@ -8,11 +8,25 @@
 #include "reconcile.h"
 #include "reconcile_progress.h"
 #include "reconcile_visit.h"
+#include "kept_hashes.h"
 #include "rows.h"
+#include "thread.h"
+#include "suspects.h"
+
+/* The hashes of one range on their way into their file, while the next range is compared. */
+struct keeping {
+	struct thread thread;
+	bool under_way;
+	char *path;
+	struct hash_rows rows;
+	struct digest sum;
+};
 
 struct comparing {
 	const struct reconcile_options *o;
 	const struct reconcile_visitor *visitor; /* may be NULL */
+	reconcile_parts_fn *then;                /* likewise */
+	void *then_arg;
 	struct warehouse *warehouse;
 	const struct env *env;
 	struct reconcile_report *report;
@@ -21,6 +35,7 @@ struct comparing {
 	struct parts parts;      /* of all of them, by table and number */
 	struct progress progress;
 	size_t nbuckets;
+	struct keeping keeping; /* see part_hashes_wait() */
 };
 
 /* ---- reconcile.c ---- */
@@ -47,6 +62,8 @@ struct group {
 	struct cut cut;            /* in report->mem */
 	struct subject **subjects; /* by table; NULL: not in this group */
 	struct sides sides;
+	struct suspects suspects; /* of the part that is being compared */
+	bool whole;               /* its parts are those of the plan: their rows' hashes are kept */
 };
 
 /* Begins the transaction, holds the tables of these parts, takes the cut and waits until the
@@ -61,6 +78,10 @@ enum err group_compare(struct comparing *c, struct part *const *parts, size_t n,
 /* ---- reconcile_part.c ---- */
 
 enum err part_compare(struct group *g, struct part *p, bool history, struct error *e) MUST_CHECK;
+/* Where the hashes of its rows are kept; NULL: nowhere. */
+const char *part_hashes_path(const struct comparing *c, const struct part *p, struct arena *mem);
+/* Until the last range's are there. A comparison ends with it, however it has ended. */
+void part_hashes_wait(struct comparing *c);
 
 /* ---- reconcile_throttle.c ---- */
 

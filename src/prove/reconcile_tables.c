@@ -5,6 +5,7 @@ enum err comparing_connect(struct comparing *c, struct pg **out, struct error *e
 {
 	const struct pg_options o = {.conninfo = c->o->conninfo,
 		.password = c->o->password,
+		.token = c->o->token,
 		.application = "sluice reconcile",
 		.guard = c->o->guard};
 	return pg_open(out, &o, c->env, e);

@@ -1,11 +1,11 @@
 #include "repair.h"
 
-#include <assert.h>
+#include <inttypes.h>
 
-#include "log.h"
-#include "repair_write.h"
+#include "repair_ranges.h"
 
-#define STALE_US INT64_C(3600000000)
+#define STALE_US     INT64_C(3600000000)
+#define ABANDONED_US (INT64_C(30) * 86400 * 1000000)
 
 void repair_report_free(struct repair_report *r)
 {
@@ -74,73 +74,77 @@ enum err repair_clear_old_stages(struct warehouse *w, const struct env *env, str
 	return rc;
 }
 
+/* Runs that nobody has gone on with for so long are nobody's. */
+static void put_old_runs(struct buf *out, int64_t now_us)
+{
+	buf_putf(out,
+		"DELETE FROM ops.repair_ranges WHERE repair_id IN (SELECT repair_id FROM "
+		"ops.repair_runs WHERE NOT finished AND started_us < %" PRId64 ");",
+		now_us - ABANDONED_US);
+	buf_putf(out,
+		"UPDATE ops.repair_runs SET finished = TRUE WHERE NOT finished AND started_us < "
+		"%" PRId64 ";",
+		now_us - ABANDONED_US);
+}
+
 static enum err prepare(struct warehouse *w, const struct env *env, struct error *e)
 {
 	struct buf sql;
 
 	buf_init(&sql, 1 << 16);
 	repair_put_ledger(&sql);
+	repair_progress_put_tables(&sql);
 	enum err rc = warehouse_script(w, buf_str(&sql), e);
+	buf_reset(&sql);
+	put_old_runs(&sql, clock_wall(env->clock));
+	if (rc == OK)
+		rc = warehouse_script(w, buf_str(&sql), e);
 	buf_free(&sql);
 	if (rc == OK)
 		rc = repair_clear_old_stages(w, env, e);
 	return rc == OK ? OK : error_wrap(e, "preparing the repair");
 }
 
-static void list_tables(const struct reconcile_report *from, struct repair_report *out)
+/* Only what is kept can be gone on with, and a dry run keeps nothing. */
+static bool may_go_on(const struct repair_options *o)
 {
-	out->at = from->cut.at;
-	out->ntables = from->ntables;
-	out->tables = arena_array(&out->mem, from->ntables + 1, sizeof *out->tables);
-	for (size_t i = 0; i < from->ntables; i++)
-		out->tables[i].name = arena_str(&out->mem, from->tables[i].name);
-}
-
-static enum err write_all(const struct repair_writing *w, struct repair_plans *plans,
-	struct repair_report *out, struct error *e)
-{
-	for (size_t i = 0; i < plans->n; i++) {
-		struct repair_plan *p = &plans->list[i];
-		struct repair_table *t = &out->tables[p->index];
-		TRY(repair_write(w, p, t, e));
-		log_info(w->env->log, "repair", w->dry_run ? "table looked at" : "table repaired",
-			F_STR("table", t->name), F_I64("repaired", t->repaired),
-			F_I64("skipped", t->skipped), F_STR("repair_id", w->id));
-	}
-	return OK;
+	return !o->dry_run && o->reconcile.resume_us > 0;
 }
 
 enum err repair(const struct repair_options *o, struct warehouse *w, const struct env *env,
 	struct repair_report *out, struct error *e)
 {
-	struct repair_plans plans = {.max = o->max_rows > 0 ? o->max_rows : REPAIR_MOST};
-	const struct reconcile_visitor visitor = repair_plans_visitor(&plans);
-	struct reconcile_report found = {.ok = false};
-	struct reconcile_options comparing = o->reconcile;
+	struct reconcile_options compare = o->reconcile;
+	struct ranging x = {.o = o,
+		.compare = &compare,
+		.warehouse = w,
+		.env = env,
+		.out = out,
+		.max = o->max_rows > 0 ? o->max_rows : REPAIR_MOST};
 
 	*out = (struct repair_report){.ntables = 0};
 	/* History that is wrong beneath a current row that is right is mended as well. */
-	comparing.history = true;
+	compare.history = true;
 	enum err rc = prepare(w, env, e);
+	if (rc == OK && may_go_on(o))
+		rc = ranging_find(&x, e);
+	if (rc == OK && x.run.id.n == 0)
+		rc = ranging_plan(&x, e);
 	if (rc == OK)
-		rc = reconcile_visiting(&comparing, &visitor, w, env, &found, e);
-	if (rc == OK) {
-		const struct repair_writing writing = {.warehouse = w,
-			.env = env,
-			.cut = &found.cut,
-			.id = repair_new_id(env, &out->mem),
-			.dry_run = o->dry_run};
-		out->repair_id = writing.id;
-		list_tables(&found, out);
-		if (found.ok)
-			out->verdict = REPAIR_EQUAL;
-		out->whole = found.whole;
-		out->checked_at = found.cut.at;
-		rc = write_all(&writing, &plans, out, e);
-	}
-	repair_plans_free(&plans);
-	reconcile_report_free(&found);
+		rc = ranging_mend(&x, e);
+	ranging_free(&x);
 	if (rc != OK)
 		repair_report_free(out);
 	return rc;
+}
+
+enum err repair_finish(struct warehouse *w, struct str repair_id, struct error *e)
+{
+	struct buf sql;
+
+	buf_init(&sql, 1 << 16);
+	repair_progress_put_end(&sql, repair_id);
+	enum err rc = warehouse_script(w, buf_str(&sql), e);
+	buf_free(&sql);
+	return rc == OK ? OK : error_wrap(e, "ending the repair %.*s", STR_ARG(repair_id));
 }

@@ -5,11 +5,31 @@
 #include "enc.h"
 #include "json.h"
 #include "log.h"
+#include "reconcile_visit.h"
+#include "repair_progress.h"
 #include "repair_sql.h"
 #include "warehouse.h"
 
 /* Keys that the report of the check lists, as `sluice reconcile` does. */
 #define LISTED 20
+
+struct checking {
+	struct warehouse *w;
+	struct repair_report *out;
+};
+
+/* Kept before the comparison lets go of its ranges: none of them is compared again for it. */
+static enum err take_verdict(
+	void *arg, const struct reconcile_report *r, const struct parts *parts, struct error *e)
+{
+	struct checking *c = arg;
+
+	(void)parts;
+	c->out->verdict = r->ok ? REPAIR_EQUAL : REPAIR_DIFFERENT;
+	c->out->whole = r->whole;
+	c->out->checked_at = r->cut.at;
+	return repair_progress_check(c->w, c->out, e);
+}
 
 enum err repair_check(const struct reconcile_options *o, struct warehouse *w, const struct env *env,
 	struct repair_report *out, struct error *e)
@@ -17,16 +37,16 @@ enum err repair_check(const struct reconcile_options *o, struct warehouse *w, co
 	struct reconcile_options again = *o;
 	struct reconcile_report r = {.ok = false};
 
+	struct checking c = {.w = w, .out = out};
+
 	again.max_keys = LISTED;
 	again.history = true;
-	enum err rc = reconcile(&again, w, env, &r, e);
+	enum err rc = reconcile_then(&again, take_verdict, &c, w, env, &r, e);
 	if (rc == OK) {
-		out->verdict = r.ok ? REPAIR_EQUAL : REPAIR_DIFFERENT;
-		out->whole = r.whole;
-		out->checked_at = r.cut.at;
 		log_info(env->log, "repair", "checked again", F_STR("repair_id", out->repair_id),
 			F_BOOL("equal", r.ok), F_BOOL("whole", r.whole));
 	} else {
+		out->verdict = REPAIR_UNCHECKED;
 		error_wrap(e,
 			"checking again after the repair %.*s, which is done; run `sluice "
 			"reconcile` when this is mended",

@@ -5,6 +5,7 @@
 
 #include "mem.h"
 #include "suspects.h"
+#include "touched.h"
 
 static int by_key(const void *a, const void *b)
 {
@@ -196,7 +197,6 @@ static enum err take_history_row(void *arg, const struct row *r, struct error *e
 static enum err take_from_history(struct taking *t, const struct sides *sides, struct error *e)
 {
 	const struct subject *s = t->plan->subject;
-	struct arena mem = {0};
 	struct buf sql;
 
 	buf_init(&sql, 8 << 20);
@@ -206,14 +206,12 @@ static enum err take_from_history(struct taking *t, const struct sides *sides, s
 		buf_puts(&sql, ", ");
 	}
 	buf_puts(&sql, "_exact FROM ");
-	sql_name(&sql, arena_fmt(&mem, "%.*s_history", STR_ARG(s->table->schema)));
-	buf_putc(&sql, '.');
-	sql_name(&sql, s->table->name);
+	touched_put_history(&sql, s->table);
 	buf_puts(&sql, " WHERE _op <> 'T'");
+	touched_put_part(&sql, s);
 	t->side = SIDE_REPLICA;
 	enum err rc = rows_read_sql(sides, s, buf_str(&sql), 0, take_history_row, t, e);
 	buf_free(&sql);
-	arena_free(&mem);
 	return rc;
 }
 
@@ -265,14 +263,14 @@ static enum err read_clock(const struct sides *sides, int64_t *out, struct error
 	return rc;
 }
 
-static enum err check_fit(const struct repair_plans *all, const struct subject *s, struct error *e)
+enum err repair_check_fit(
+	const struct subject *s, uint64_t differences, size_t max, struct error *e)
 {
-	if (all->differences > all->max)
+	if (differences > max)
 		return FAIL(e, ERR_USAGE,
 			"repairing %.*s: more than %zu rows differ; find out why first, then allow "
-			"for "
-			"more with --max-rows",
-			STR_ARG(s->name), all->max);
+			"for more with --max-rows",
+			STR_ARG(s->name), max);
 	if (s->table->nkeys == 0)
 		return FAIL(e, ERR_USAGE,
 			"repairing %.*s: the table has no key, so no single row of it can be "
@@ -288,13 +286,15 @@ static enum err check_fit(const struct repair_plans *all, const struct subject *
 	return OK;
 }
 
-/* The report, in whose memory the other one lives, goes when the comparison fails later on. */
+/* The other one goes with the transaction. */
 static const struct subject *own_subject(const struct subject *s, struct arena *mem)
 {
 	struct subject *own = arena_alloc(mem, sizeof *own);
 
 	subject_of(table_copy(s->table, mem), mem, own);
 	own->in_replica = s->in_replica;
+	for (int side = 0; side < SIDES; side++)
+		own->where[side] = arena_str(mem, s->where[side]);
 	return own;
 }
 
@@ -303,13 +303,14 @@ static enum err take_table(void *arg, const struct sides *sides, const struct su
 {
 	struct repair_plans *all = arg;
 
-	TRY(check_fit(all, subject, e));
+	(void)index;
+	TRY(repair_check_fit(subject, all->differences, all->max, e));
 	if (all->n == all->cap) {
 		all->cap = all->cap > 0 ? all->cap * 2 : 8;
 		all->list = mem_realloc_array(all->list, all->cap, sizeof *all->list);
 	}
 	struct repair_plan *p = &all->list[all->n++];
-	*p = (struct repair_plan){.index = index};
+	*p = (struct repair_plan){.range = all->range};
 	p->subject = own_subject(subject, &p->mem);
 	p->rows = batch_new(p->subject->table);
 	make_entries(all, p);

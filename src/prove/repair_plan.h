@@ -24,9 +24,9 @@ struct repair_entry {
 	uint32_t nimages, capimages;
 };
 
-/* One table that differs. */
+/* One range that differs. */
 struct repair_plan {
-	size_t index; /* in the report */
+	size_t range; /* which one, see repair_plans */
 	const struct subject *subject;
 	struct repair_entry *entries; /* by key */
 	size_t n;
@@ -42,17 +42,23 @@ struct repair_plan {
 };
 
 struct repair_plans {
-	size_t max; /* differences, of all tables */
+	size_t max; /* differences, of all ranges */
 	uint64_t differences;
+	size_t range; /* the one that is being compared, as the caller counts them */
 	struct repair_plan *list;
 	size_t n, cap;
-	/* Of the table that is being compared. */
+	/* Of the range that is being compared. */
 	struct repair_entry *found;
 	size_t nfound, capfound;
 };
 
 /* The visitor that fills *p. A table that cannot be repaired ends the comparison. */
 struct reconcile_visitor repair_plans_visitor(struct repair_plans *p);
+
+/* ERR_USAGE when that many differences are too many, or the table is one that cannot be repaired.
+ */
+enum err repair_check_fit(
+	const struct subject *s, uint64_t differences, size_t max, struct error *e) MUST_CHECK;
 void repair_plans_free(struct repair_plans *p); /* zeroed is fine */
 
 struct repair_entry *repair_plan_find(const struct repair_plan *p, struct rowhash key);

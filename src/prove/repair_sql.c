@@ -171,6 +171,8 @@ void repair_put_ledger(struct buf *out)
 
 void repair_put_stages(struct buf *out, const struct repair_sql *q)
 {
+	/* One that was killed may have left its own. */
+	repair_put_unstage(out, q);
 	buf_puts(out, "CREATE TABLE ");
 	repair_put_stage(out, q->rows);
 	buf_puts(out,

@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "reconcile_progress.h"
 #include "repair_check.h"
 #include "repair_write.h"
 
@@ -54,7 +55,10 @@ static enum err list_tables(struct warehouse *w, struct str id, const char *tabl
 
 	buf_init(&sql, 1 << 20);
 	repair_put_ledger(&sql);
-	enum err rc = warehouse_script(w, buf_str(&sql), e);
+	repair_progress_put_tables(&sql);
+	enum err rc = progress_prepare(w, e);
+	if (rc == OK)
+		rc = warehouse_script(w, buf_str(&sql), e);
 	buf_reset(&sql);
 	buf_puts(&sql,
 		"SELECT table_name, key, CASE WHEN before <> '[]' THEN before ELSE after END FROM "
@@ -308,6 +312,8 @@ static void make_script(void *arg, bool token_first, struct buf *out)
 	repair_put_stage(out, u->q.rows);
 	buf_puts(out, ";");
 	repair_put_doubt(out, u->id, u->name, clock_wall(u->env->clock));
+	repair_progress_put_void(out);
+	repair_progress_put_forget(out, u->name);
 	if (!token_first)
 		repair_put_token(out, &u->q);
 }
@@ -351,6 +357,9 @@ enum err repair_undo(struct warehouse *w, const struct env *env, const char *rep
 	out->repair_id = arena_str(&out->mem, str_of(repair_id));
 	enum err rc = list_tables(w, out->repair_id, table, &list, e);
 
+	/* Its ranges must not count as mended any more. */
+	if (rc == OK)
+		rc = repair_finish(w, out->repair_id, e);
 	out->tables = arena_array(&out->mem, list.n + 1, sizeof *out->tables);
 	for (size_t i = 0; rc == OK && i < list.n; i++) {
 		struct undoing u = {.w = w, .env = env, .id = out->repair_id, .mem = &out->mem};

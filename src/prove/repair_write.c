@@ -14,7 +14,7 @@ struct writing {
 	struct repair_plan *plan;
 	struct repair_sql q;
 	struct arena mem;
-	uint64_t repaired;
+	uint64_t differences;
 };
 
 /* ---- staging ---- */
@@ -184,8 +184,17 @@ static void make_script(void *arg, bool token_first, struct buf *out)
 	struct writing *x = arg;
 	const struct repair_writing *w = x->w;
 
-	repair_put_script(
-		out, &x->q, w->cut, x->plan->cut_us, w->id, clock_wall(w->env->clock), token_first);
+	repair_put_script(out, &x->q, w->cut, x->plan->cut_us, w->run->id,
+		clock_wall(w->env->clock), token_first);
+	repair_progress_put_done(out, w->run, w->range, x->differences, true);
+}
+
+static void make_nothing(void *arg, bool token_first, struct buf *out)
+{
+	const struct repair_writing *w = arg;
+
+	(void)token_first;
+	repair_progress_put_done(out, w->run, w->range, 0, false);
 }
 
 /* What a repair would do now: the same guards, asked without writing. */
@@ -202,33 +211,16 @@ static enum err count_chosen(struct writing *x, int64_t *out, struct error *e)
 	return rc;
 }
 
-static enum err count_recorded(struct writing *x, int64_t *out, struct error *e)
-{
-	struct buf sql;
-
-	buf_init(&sql, 1 << 20);
-	buf_puts(&sql,
-		"SELECT CAST(coalesce(sum(differences), 0) AS BIGINT) FROM ops.repairs "
-		"WHERE repair_id = ");
-	sql_text(&sql, x->w->id);
-	buf_puts(&sql, " AND table_name = ");
-	sql_text(&sql, x->plan->subject->name);
-	enum err rc = warehouse_i64(x->w->warehouse, buf_str(&sql), out, e);
-	buf_free(&sql);
-	return rc;
-}
-
-static enum err write_staged(struct writing *x, int64_t *repaired, struct error *e)
+static enum err write_staged(struct writing *x, int64_t *would, struct error *e)
 {
 	TRY(stage_rows(x, e));
 	TRY(see_rows(x, e));
 	TRY(stage_keys(x, e));
 	if (x->w->dry_run)
-		return count_chosen(x, repaired, e);
+		return count_chosen(x, would, e);
 	TRY(failpoint_hit(x->w->env, "repair.before", e));
 	TRY(repair_transaction(x->w->warehouse, x->w->env, make_script, x, e));
-	TRY(failpoint_hit(x->w->env, "repair.after", e));
-	return count_recorded(x, repaired, e);
+	return failpoint_hit(x->w->env, "repair.after", e);
 }
 
 static enum err run_made(
@@ -243,19 +235,27 @@ static enum err run_made(
 	return rc;
 }
 
+static enum err write_nothing(const struct repair_writing *w, struct error *e)
+{
+	struct repair_writing copy = *w;
+
+	return w->dry_run ? OK : repair_transaction(w->warehouse, w->env, make_nothing, &copy, e);
+}
+
 enum err repair_write(const struct repair_writing *w, struct repair_plan *p,
 	struct repair_table *out, struct error *e)
 {
 	struct writing x = {.w = w, .plan = p};
-	uint64_t differences = 0;
-	int64_t repaired = 0;
+	int64_t would = 0;
 
+	if (p == NULL)
+		return write_nothing(w, e);
 	for (size_t i = 0; i < p->n; i++)
-		differences += repair_entry_differences(&p->entries[i]);
-	repair_sql_of(p->subject, w->id, p->index, &x.mem, &x.q);
+		x.differences += repair_entry_differences(&p->entries[i]);
+	repair_sql_of(p->subject, w->run->id, w->number, &x.mem, &x.q);
 	enum err rc = run_made(&x, repair_put_stages, e);
 	if (rc == OK)
-		rc = write_staged(&x, &repaired, e);
+		rc = write_staged(&x, &would, e);
 	/* Gone with the transaction already, unless this was a dry run or it failed; then what is
 	 * left is cleared by a later repair. */
 	if (rc != OK || w->dry_run)
@@ -263,7 +263,9 @@ enum err repair_write(const struct repair_writing *w, struct repair_plan *p,
 	arena_free(&x.mem);
 	if (rc != OK)
 		return error_wrap(e, "repairing %.*s", STR_ARG(p->subject->name));
-	out->repaired = (uint64_t)repaired;
-	out->skipped = differences - out->repaired;
+	if (w->dry_run) {
+		out->repaired += (uint64_t)would;
+		out->skipped += x.differences - (uint64_t)would;
+	}
 	return OK;
 }

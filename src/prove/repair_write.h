@@ -6,17 +6,21 @@
 
 #include "repair.h"
 #include "repair_plan.h"
+#include "repair_progress.h"
 #include "repair_sql.h"
 
 struct repair_writing {
 	struct warehouse *warehouse;
 	const struct env *env;
 	const struct cut *cut;
-	struct str id;
+	const struct repair_run *run;
+	const struct repair_range *range;
+	size_t number; /* of the range, for the names of staging tables */
 	bool dry_run;
 };
 
-/* Writes what still may be written, in one transaction, and counts. */
+/* Writes what still may be written, and that the range is done, in one transaction. A dry run adds
+ * to *out what it would do. `p` NULL: nothing differs any more. */
 enum err repair_write(const struct repair_writing *w, struct repair_plan *p,
 	struct repair_table *out, struct error *e) MUST_CHECK;
 

@@ -13,7 +13,8 @@
 struct adding {
 	const struct scan *scan;
 	struct buckets *into;
-	uint64_t *seen; /* the low halves of the hashes of keys; NULL: not wanted */
+	struct hash_rows *rows; /* NULL: not wanted */
+	uint64_t *seen;         /* the low halves of the hashes of keys; NULL: not wanted */
 	size_t nseen, capseen;
 };
 
@@ -37,6 +38,8 @@ static enum err add_rows(void *arg, const struct rowhash *keys, const struct row
 		__builtin_prefetch(&a->into->each[bucket_of(a->into, keys[i])], 1);
 	for (size_t i = 0; i < n; i++)
 		buckets_add(a->into, keys[i], rows[i]);
+	if (a->rows != NULL)
+		hash_rows_add(a->rows, keys, rows, n);
 	if (a->seen != NULL && a->nseen < SEEN_MOST)
 		note_seen(a, keys, n);
 	if (!atomic_load_explicit(a->scan->given_up, memory_order_relaxed))
@@ -46,7 +49,7 @@ static enum err add_rows(void *arg, const struct rowhash *keys, const struct row
 
 enum err scan_source(const struct scan *s, struct buckets *into, struct error *e)
 {
-	struct adding a = {.scan = s, .into = into};
+	struct adding a = {.scan = s, .into = into, .rows = s->rows};
 
 	return rows_hash(s->sides, s->subject, SIDE_SOURCE, NULL, add_rows, &a, e);
 }

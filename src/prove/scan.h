@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "buckets.h"
+#include "kept_hashes.h"
 #include "rows.h"
 
 /* Set by whoever fails, so that the other side need not go on: it then gives ERR_INTERRUPTED. */
@@ -15,6 +16,7 @@ struct scan {
 	const struct sides *sides;
 	const struct subject *subject;
 	atomic_bool *given_up;
+	struct hash_rows *rows; /* scan_source() adds them; NULL: not wanted */
 };
 
 /* By COPY in the transaction of the cut. */

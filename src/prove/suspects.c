@@ -7,9 +7,6 @@
 #include "mem.h"
 #include "value_json.h"
 
-/* More than these few copies of one key tell nothing new. */
-#define WITNESSES 16
-
 static int compare_hash(struct rowhash a, struct rowhash b)
 {
 	if (a.hi != b.hi)
@@ -23,14 +20,17 @@ static int by_key(const void *a, const void *b)
 	return compare_hash(x->key, y->key);
 }
 
-void suspects_init(struct suspects *s, size_t max)
+void suspects_init(struct suspects *s, size_t listed)
 {
-	*s = (struct suspects){.max = max};
+	size_t most = listed > SUSPECTS_MOST ? listed : SUSPECTS_MOST;
+
+	*s = (struct suspects){.max = listed > 0 ? most : 0, .listed = listed};
 }
 
 void suspects_free(struct suspects *s)
 {
 	mem_free(s->list);
+	mem_free(s->slots);
 	*s = (struct suspects){.list = NULL};
 }
 
@@ -39,19 +39,35 @@ bool suspects_full(const struct suspects *s, enum difference kind)
 	return s->count[kind] >= s->max;
 }
 
-static struct suspect *find_unsorted(const struct suspects *s, struct rowhash key)
+/* The slot of that key, or the empty one where it belongs. */
+static uint32_t *slot_of(const struct suspects *s, struct rowhash key)
 {
+	size_t i = (size_t)key.lo & (s->nslots - 1);
+
+	while (s->slots[i] != 0 && compare_hash(s->list[s->slots[i] - 1].key, key) != 0)
+		i = (i + 1) & (s->nslots - 1);
+	return &s->slots[i];
+}
+
+/* Never more than half full. */
+static void grow_slots(struct suspects *s)
+{
+	if (2 * (s->n + 1) <= s->nslots)
+		return;
+	s->nslots = s->nslots > 0 ? 2 * s->nslots : 64;
+	mem_free(s->slots);
+	s->slots = mem_zalloc(s->nslots * sizeof *s->slots);
 	for (size_t i = 0; i < s->n; i++)
-		if (compare_hash(s->list[i].key, key) == 0)
-			return &s->list[i];
-	return NULL;
+		*slot_of(s, s->list[i].key) = (uint32_t)i + 1;
 }
 
 void suspects_add(struct suspects *s, struct rowhash key, enum difference kind)
 {
 	if (suspects_full(s, kind))
 		return;
-	struct suspect *known = find_unsorted(s, key);
+	grow_slots(s);
+	uint32_t *slot = slot_of(s, key);
+	struct suspect *known = *slot > 0 ? &s->list[*slot - 1] : NULL;
 	if (known != NULL && (known->kinds & 1U << kind) != 0)
 		return;
 	s->count[kind]++;
@@ -64,6 +80,7 @@ void suspects_add(struct suspects *s, struct rowhash key, enum difference kind)
 		s->list = mem_realloc_array(s->list, s->cap, sizeof *s->list);
 	}
 	s->list[s->n++] = (struct suspect){.key = key, .kinds = 1U << kind};
+	*slot = (uint32_t)s->n;
 }
 
 /* The third reading. */
@@ -105,7 +122,7 @@ void row_key_json(
 	json_decref(exact);
 }
 
-static size_t count_witnesses(const struct witness *w)
+size_t witness_count(const struct witness *w)
 {
 	size_t n = 0;
 	for (; w != NULL; w = w->next)
@@ -133,7 +150,7 @@ struct suspect *suspects_find(const struct suspects *s, struct rowhash key)
 {
 	const struct suspect wanted = {.key = key};
 
-	return bsearch(&wanted, s->list, s->n, sizeof wanted, by_key);
+	return s->n > 0 ? bsearch(&wanted, s->list, s->n, sizeof wanted, by_key) : NULL;
 }
 
 static enum err see_row(void *arg, const struct row *r, struct error *e)
@@ -147,7 +164,7 @@ static enum err see_row(void *arg, const struct row *r, struct error *e)
 		row_key_json(d->subject, r, &d->scratch, &d->text);
 		s->text = arena_str(d->mem, buf_str(&d->text));
 	}
-	if (count_witnesses(s->seen[d->side]) >= WITNESSES)
+	if (witness_count(s->seen[d->side]) >= WITNESSES)
 		return OK;
 	return add_witness(d, r, s, e);
 }
@@ -205,45 +222,64 @@ static void differing_columns(const struct suspect *s, const struct subject *sub
 		columns[key->ncolumns++] = STR("_exact");
 }
 
+/* One suspect in one kind. */
+struct listed {
+	const struct suspect *suspect;
+	enum difference kind;
+};
+
 static int in_reading_order(const void *a, const void *b)
 {
-	const struct reconcile_key *x = a, *y = b;
+	const struct listed *x = a, *y = b;
+	struct str s = x->suspect->text, t = y->suspect->text;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
 	/* The shorter first, so that numbers stand in their order. */
-	if (x->key.n != y->key.n)
-		return x->key.n < y->key.n ? -1 : 1;
-	return str_cmp(x->key, y->key);
+	if (s.n != t.n)
+		return s.n < t.n ? -1 : 1;
+	return str_cmp(s, t);
 }
 
+static void list_key(struct reconcile_table *out, const struct listed *l,
+	const struct subject *subject, struct arena *mem)
+{
+	struct reconcile_key *key = &out->keys[out->nkeys++];
+
+	*key = (struct reconcile_key){.key = arena_str(mem, l->suspect->text),
+		.kind = l->kind,
+		.blame = l->suspect->blame};
+	if (l->kind == ROW_DIFFERENT)
+		differing_columns(l->suspect, subject, mem, key);
+}
+
+/* All are counted; the first of each kind, as a reader orders them, are listed. */
 static void list_keys(const struct suspects *s, const struct subject *subject, struct arena *mem,
 	struct reconcile_table *out)
 {
-	out->keys = arena_array(mem, s->n * DIFFERENCES + 1, sizeof *out->keys);
+	struct listed *all = mem_array(s->n * DIFFERENCES + 1, sizeof *all);
+	size_t n = 0, of_kind[DIFFERENCES] = {0};
+
 	for (size_t i = 0; i < s->n; i++)
-		for (unsigned kind = 0; kind < DIFFERENCES; kind++) {
-			if ((s->list[i].kinds & 1U << kind) == 0)
-				continue;
-			struct reconcile_key *key = &out->keys[out->nkeys++];
-			*key = (struct reconcile_key){.key = s->list[i].text,
-				.kind = (enum difference)kind,
-				.blame = s->list[i].blame};
-			out->blamed[s->list[i].blame]++;
-			if (kind == ROW_DIFFERENT)
-				differing_columns(&s->list[i], subject, mem, key);
-		}
-	qsort(out->keys, out->nkeys, sizeof *out->keys, in_reading_order);
+		for (unsigned kind = 0; kind < DIFFERENCES; kind++)
+			if ((s->list[i].kinds & 1U << kind) != 0)
+				all[n++] = (struct listed){&s->list[i], (enum difference)kind};
+	qsort(all, n, sizeof *all, in_reading_order);
+	out->keys = arena_array(mem, DIFFERENCES * s->listed + 1, sizeof *out->keys);
+	for (size_t i = 0; i < n; i++) {
+		out->blamed.by[all[i].suspect->blame]++;
+		if (of_kind[all[i].kind]++ < s->listed)
+			list_key(out, &all[i], subject, mem);
+	}
+	out->blamed.keys = n;
+	mem_free(all);
 }
 
-enum err suspects_describe(struct suspects *s, const struct sides *sides,
-	const struct subject *subject, const char *journal, struct arena *mem,
-	struct reconcile_table *out, struct error *e)
+static enum err describe(struct suspects *s, const struct sides *sides,
+	const struct subject *subject, const char *journal, struct arena *own, struct error *e)
 {
-	if (s->n == 0)
-		return OK;
 	qsort(s->list, s->n, sizeof *s->list, by_key);
-	TRY(see_both(s, sides, subject, mem, e));
+	TRY(see_both(s, sides, subject, own, e));
 	for (size_t i = 0; i < s->n; i++)
 		if (s->list[i].text.n == 0)
 			return FAIL(e, ERR_UNAVAILABLE,
@@ -251,7 +287,24 @@ enum err suspects_describe(struct suspects *s, const struct sides *sides,
 				"readings of the same cut; something other than sluice writes to "
 				"the warehouse: find it, then reconcile again",
 				STR_ARG(subject->name));
-	TRY(blame_suspects(s, sides, subject, journal, mem, e));
-	list_keys(s, subject, mem, out);
-	return OK;
+	return blame_suspects(s, sides, subject, journal, own, e);
+}
+
+enum err suspects_describe(struct suspects *s, const struct sides *sides,
+	const struct subject *subject, const char *journal, struct arena *mem,
+	struct reconcile_table *out, struct error *e)
+{
+	struct arena own = {0};
+
+	if (s->n == 0)
+		return OK;
+	enum err rc = describe(s, sides, subject, journal, &own, e);
+	if (rc == OK)
+		list_keys(s, subject, mem, out);
+	for (size_t i = 0; i < s->n; i++) {
+		s->list[i].text = STR_NONE;
+		s->list[i].seen[SIDE_SOURCE] = s->list[i].seen[SIDE_REPLICA] = NULL;
+	}
+	arena_free(&own);
+	return rc;
 }

@@ -14,6 +14,13 @@ void touched_put_outside(struct buf *out, const struct cut *c)
 	buf_puts(out, c->nrunning > 0 ? ")))" : "))");
 }
 
+void touched_put_since(struct buf *out, const struct cut *c, uint64_t first)
+{
+	buf_putf(out, "(_lsn >= %" PRIu64 " AND ", first);
+	touched_put_outside(out, c);
+	buf_putc(out, ')');
+}
+
 void touched_put_history(struct buf *out, const struct table *t)
 {
 	struct arena mem = {0};
@@ -60,6 +67,7 @@ void touched_put_keys(struct buf *out, const struct subject *subject, const stru
 static enum err take_counts(void *arg, const struct chunk *c, struct error *e)
 {
 	struct touched *t = arg;
+	int64_t first;
 
 	(void)e;
 	if (c->rows == 0)
@@ -67,6 +75,8 @@ static enum err take_counts(void *arg, const struct chunk *c, struct error *e)
 	(void)vec_integer(&c->cols[0], 0, &t->entries);
 	(void)vec_integer(&c->cols[1], 0, &t->truncations);
 	(void)vec_integer(&c->cols[2], 0, &t->unnamed);
+	if (vec_integer(&c->cols[3], 0, &first) && first > 0)
+		t->first = (uint64_t)first;
 	return OK;
 }
 
@@ -87,7 +97,7 @@ enum err touched_look(const struct sides *s, const struct subject *subject, cons
 		sql_name(&sql, str_of(subject->key_names[k]));
 		buf_puts(&sql, " IS NULL");
 	}
-	buf_puts(&sql, ") THEN 1 END) FROM ");
+	buf_puts(&sql, ") THEN 1 END), min(_lsn) FROM ");
 	touched_put_history(&sql, subject->table);
 	buf_puts(&sql, " WHERE ");
 	touched_put_outside(&sql, c);

@@ -15,12 +15,16 @@ struct touched {
 	int64_t entries;
 	int64_t truncations; /* of them */
 	int64_t unnamed;     /* of them: a column of the key is NULL, so no list of keys has them */
+	uint64_t first;      /* the least LSN of them; 0 without any */
 };
 enum err touched_look(const struct sides *s, const struct subject *subject, const struct cut *c,
 	struct touched *out, struct error *e) MUST_CHECK;
 
 /* Condition on history: the entry is not inside the cut. */
 void touched_put_outside(struct buf *out, const struct cut *c);
+/* The same of entries that touched_look() has counted, or later ones: `first` is theirs, and by it
+ * an engine leaves out what it need not read. */
+void touched_put_since(struct buf *out, const struct cut *c, uint64_t first);
 /* Condition on history: truncations, and every entry of a key that the cut does not include an
  * entry of. Keys with NULLs are not among them. */
 void touched_put_keys(struct buf *out, const struct subject *subject, const struct cut *c);

@@ -44,7 +44,7 @@ struct window_table {
 	uint32_t relid;
 	struct str shape, snapshot; /* the warehouse's marks when it was recorded */
 	struct table *table;        /* what `shape` says */
-	lsn copied;                 /* its first copy's cut; while recording only */
+	lsn copied, floor;          /* of its last copy: cut, `_lsn` of its rows; while recording */
 	struct window_sum start, end;
 	uint64_t inserts, updates, deletes, truncates; /* messages */
 };
@@ -90,8 +90,9 @@ struct window_record_options {
 /*
  * Records while replication goes on. ERR_CONFLICT when the name is taken, or a table changed its
  * shape meanwhile; ERR_USAGE when the journal no longer holds, or the warehouse does not have
- * yet, what was asked for, and when a table was made anew or got another key within; the message
- * names the position from which it can be recorded. On failure nothing is left under the name.
+ * yet, what was asked for, and when a table was made anew, copied again or got another key within
+ * (a new name of a key column is none); the message names the position from which it can be
+ * recorded. On failure nothing is left under the name.
  */
 enum err window_record(const struct window_record_options *o, struct warehouse *w,
 	const struct env *env, struct window_info *out, struct error *e) MUST_CHECK;

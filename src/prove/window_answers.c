@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "answers.h"
 #include "file.h"
+#include "marks.h"
 
 #define LOAD_BYTES ((size_t)4 << 20)
 
@@ -72,8 +72,6 @@ enum err window_answers_write(
 	buf_init(&out, BUF_MAX_DEFAULT);
 	enum err rc = answers_read(
 		w, arena_fmt(&mem, "lsn_number >= %" PRIu64, info->from.v), &mem, &all, e);
-	for (size_t i = 0; rc == OK && i < all.n; i++)
-		rc = check_copy(info, &all.items[i], e);
 	if (rc == OK)
 		put_starts(&all, &out);
 	for (size_t i = 0; rc == OK && i < all.n; i++)
@@ -87,6 +85,73 @@ enum err window_answers_write(
 	buf_free(&out);
 	arena_free(&mem);
 	return rc;
+}
+
+/* ---- asking ---- */
+
+enum err window_answers_check(
+	const struct answers *all, const struct window_info *info, struct error *e)
+{
+	for (size_t i = 0; i < all->n; i++)
+		TRY(check_copy(info, &all->items[i], e));
+	return OK;
+}
+
+static enum err take_lines(struct str text, struct arena *mem, struct answers *out, struct error *e)
+{
+	struct str rest = text, line;
+	size_t n = 0;
+
+	while (str_cut(&rest, '\n', &line))
+		n++;
+	out->items = arena_array(mem, n + 1, sizeof *out->items);
+	for (rest = text; out->n < n && str_cut(&rest, '\n', &line); out->n++)
+		TRY(answer_parse(line, mem, &out->items[out->n], e));
+	return OK;
+}
+
+enum err window_answers_read(
+	const char *dir, struct arena *mem, struct answers *out, struct error *e)
+{
+	char path[WINDOW_PATH];
+	struct buf text;
+
+	*out = (struct answers){.n = 0};
+	answers_path(path, dir);
+	if (!file_exists(path))
+		return OK;
+	buf_init(&text, BUF_MAX_DEFAULT);
+	enum err rc = file_read(path, &text, e);
+	if (rc == OK)
+		rc = take_lines(buf_str(&text), mem, out, e);
+	buf_free(&text);
+	return rc == OK ? OK : error_wrap(e, "reading %s", path);
+}
+
+static bool has_names(const struct table *t, const struct pgoutput_relation *r)
+{
+	if (t->ncolumns != r->n)
+		return false;
+	for (size_t i = 0; i < r->n; i++)
+		if (!str_eq(t->columns[i].name, r->columns[i].name))
+			return false;
+	return true;
+}
+
+const struct table *window_answers_shape(
+	const struct answers *all, lsn at, const struct pgoutput_relation *r, struct arena *mem)
+{
+	for (size_t i = all->n; i-- > 0;) {
+		const struct answer *x = &all->items[i];
+		struct error why = {.kind = OK};
+		struct table *t;
+
+		if (x->relid == r->relid && x->said.n > 0 && lsn_cmp(x->at, at) <= 0 &&
+			mark_read_shape(x->said, x->schema, x->name, mem, &t, &why) == OK &&
+			has_names(t, r))
+			return t;
+	}
+	return NULL;
 }
 
 /* ---- replaying ---- */

@@ -121,14 +121,15 @@ static enum err remove_lock(const char *dir, struct error *e)
 }
 
 enum err window_frames_copy(const char *from, const char *to, int64_t segment_size,
-	const struct env *env, struct window_info *w, struct error *e)
+	const struct env *env, const struct answers *answers, struct window_info *w,
+	struct error *e)
 {
 	struct copying c = {.w = w};
 	/* The faults that tests arm for the live journal are not meant for this one. */
 	struct env quiet = *env;
 
 	quiet.failpoints = NULL;
-	tally_init(&c.tally, w);
+	tally_init(&c.tally, w, answers);
 	enum err rc = journal_reader_open(&c.in, from, NULL, w->from, e);
 	if (rc == OK)
 		rc = open_copy(to, segment_size, &quiet, w, &c.out, e);
@@ -293,8 +294,8 @@ static enum err check_segments(struct checking *c, struct error *e)
 		: OK;
 }
 
-enum err window_frames_check(
-	const char *dir, const struct env *env, const struct window_info *w, struct error *e)
+enum err window_frames_check(const char *dir, const struct env *env, const struct answers *answers,
+	const struct window_info *w, struct error *e)
 {
 	char path[WINDOW_PATH];
 	struct arena mem = {0};
@@ -304,7 +305,7 @@ enum err window_frames_check(
 	snprintf(path, sizeof path, "%s/journal", dir);
 	have.tables = arena_array(&mem, w->ntables + 1, sizeof *have.tables);
 	memcpy(have.tables, w->tables, w->ntables * sizeof *have.tables);
-	tally_init(&c.tally, &have);
+	tally_init(&c.tally, &have, answers);
 	enum err rc = check_segments(&c, e);
 	if (rc == OK)
 		rc = compare(path, w, &have, c.end, e);

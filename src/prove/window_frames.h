@@ -8,7 +8,7 @@
 #include "journal.h"
 #include "pgoutput.h"
 #include "relset.h"
-#include "window.h"
+#include "window_answers.h"
 
 /* What a relation of the stream is to the window. */
 struct tally_relation {
@@ -26,9 +26,13 @@ struct tally {
 	bool open;  /* inside a transaction */
 	bool begun; /* the first one has begun */
 	lsn end;    /* of the last one */
+	lsn at;     /* where the one that is open commits */
+	const struct answers *answers;
+	struct arena mem;
 };
 
-void tally_init(struct tally *t, struct window_info *w);
+/* The answers are borrowed; they tell renamed columns. */
+void tally_init(struct tally *t, struct window_info *w, const struct answers *answers);
 void tally_free(struct tally *t);
 
 /* Adds one message that belongs to the window. ERR_USAGE for a change that cannot be replayed
@@ -39,10 +43,11 @@ enum err tally_message(
 /* Copies what the journal `from` has of the window into a new one in `to`, and counts it. Raises
  * w->to to the end of the last transaction. */
 enum err window_frames_copy(const char *from, const char *to, int64_t segment_size,
-	const struct env *env, struct window_info *w, struct error *e) MUST_CHECK;
+	const struct env *env, const struct answers *answers, struct window_info *w,
+	struct error *e) MUST_CHECK;
 
 /* Reads all messages of the window in `dir` and compares them with what `w` says of them. */
-enum err window_frames_check(const char *dir, const struct env *env, const struct window_info *w,
-	struct error *e) MUST_CHECK;
+enum err window_frames_check(const char *dir, const struct env *env, const struct answers *answers,
+	const struct window_info *w, struct error *e) MUST_CHECK;
 
 #endif

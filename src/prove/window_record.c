@@ -173,6 +173,7 @@ static enum err describe(struct recording *r, struct window_table *t, bool *ours
 			STR_ARG(t->schema), STR_ARG(t->name));
 	t->relid = s.relid;
 	t->copied = s.cut.at;
+	t->floor = s.floor;
 	return mark_read_shape(t->shape, t->schema, t->name, &r->w->mem, &t->table, e);
 }
 
@@ -222,30 +223,33 @@ static enum err check_unchanged(struct recording *r, struct error *e)
 
 /* ---- what is kept ---- */
 
-/* Rows that a copy brought within the stretch are in no message of it. Those of the first copy
- * stand before everything else, and belong to the state. */
+/*
+ * Rows of a copy stand in history at its floor and count at every position: those of the first copy
+ * belong to the state, whatever the position. A later copy went over what stood there, which can no
+ * longer be told from before it; and what it brought or took away is in no message.
+ */
 static enum err check_copied(struct recording *r, const struct window_table *t, struct error *e)
 {
 	char from[LSN_TEXT];
 	struct buf sql;
-	int64_t rows = 0;
+	int64_t before = 0;
 
+	if (lsn_cmp(t->copied, r->w->from) <= 0)
+		return OK;
 	buf_init(&sql, 1 << 16);
-	buf_puts(&sql, "WITH h AS (SELECT _op, _lsn FROM ");
+	buf_puts(&sql, "SELECT count(*) FROM ");
 	sql_name(&sql, arena_fmt(&r->w->mem, "%.*s_history", STR_ARG(t->schema)));
 	buf_putc(&sql, '.');
 	sql_name(&sql, t->name);
-	buf_putf(&sql,
-		") SELECT count(*) FROM h WHERE _op = 'r' AND _lsn > %" PRIu64
-		" AND _lsn < %" PRIu64 " AND _lsn > (SELECT min(_lsn) FROM h)",
-		r->w->from.v, r->w->to.v);
-	enum err rc = warehouse_i64(r->warehouse, buf_str(&sql), &rows, e);
+	buf_putf(&sql, " WHERE _lsn < %" PRIu64, t->floor.v);
+	enum err rc = warehouse_i64(r->warehouse, buf_str(&sql), &before, e);
 	buf_free(&sql);
-	if (rc == OK && rows > 0)
+	if (rc == OK && before > 0)
 		rc = FAIL(e, ERR_USAGE,
-			"recording a window: %" PRId64 " rows of %.*s.%.*s were copied within it, "
-			"which no message of it brings; record with --from %s, or later",
-			rows, STR_ARG(t->schema), STR_ARG(t->name), lsn_format(t->copied, from));
+			"recording a window: %.*s.%.*s was copied again up to %s: no message brings "
+			"what that changed, and what stood there before can no longer be told; "
+			"record with --from %s, or later",
+			STR_ARG(t->schema), STR_ARG(t->name), lsn_format(t->copied, from), from);
 	return rc;
 }
 
@@ -270,9 +274,19 @@ static enum err record_state(struct recording *r, struct error *e)
 static enum err record_messages(struct recording *r, struct error *e)
 {
 	char path[WINDOW_PATH + 64];
+	struct arena mem = {0};
+	struct answers answers;
 
 	snprintf(path, sizeof path, "%s/journal", r->dir);
-	return window_frames_copy(r->o->journal, path, r->o->segment_size, r->env, r->w, e);
+	enum err rc = window_answers_read(r->dir, &mem, &answers, e);
+	if (rc == OK)
+		rc = window_frames_copy(
+			r->o->journal, path, r->o->segment_size, r->env, &answers, r->w, e);
+	/* By now it is known where the window ends. */
+	if (rc == OK)
+		rc = window_answers_check(&answers, r->w, e);
+	arena_free(&mem);
+	return rc;
 }
 
 static void total(struct recording *r)
@@ -319,10 +333,10 @@ static enum err record_all(struct recording *r, struct error *e)
 {
 	TRY(file_remove_tree(r->dir, e));
 	TRY(file_mkdirs(r->dir, e));
+	TRY(window_answers_write(r->dir, r->warehouse, r->w, e));
 	TRY(record_messages(r, e));
 	TRY(failpoint_hit(r->env, "window.messages", e));
 	TRY(record_state(r, e));
-	TRY(window_answers_write(r->dir, r->warehouse, r->w, e));
 	TRY(check_unchanged(r, e));
 	TRY(record_manifest(r, e));
 	TRY(failpoint_hit(r->env, "window.manifest", e));

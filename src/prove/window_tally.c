@@ -8,9 +8,9 @@
 #include "mem.h"
 #include "window_frames.h"
 
-void tally_init(struct tally *t, struct window_info *w)
+void tally_init(struct tally *t, struct window_info *w, const struct answers *answers)
 {
-	*t = (struct tally){.w = w, .decoder = pgoutput_new()};
+	*t = (struct tally){.w = w, .answers = answers, .decoder = pgoutput_new()};
 	w->transactions = w->messages = w->changes = w->chain = 0;
 	for (size_t i = 0; i < w->ntables; i++) {
 		struct window_table *x = &w->tables[i];
@@ -22,6 +22,7 @@ void tally_free(struct tally *t)
 {
 	pgoutput_free(t->decoder);
 	mem_free(t->relations);
+	arena_free(&t->mem);
 }
 
 static struct tally_relation *find(struct tally *t, uint32_t relid)
@@ -32,15 +33,32 @@ static struct tally_relation *find(struct tally *t, uint32_t relid)
 	return NULL;
 }
 
+/* The column is known by its number, whatever it is called by now; where nobody said the number, by
+ * its name. */
+static int column_now(const struct table *t, const struct table *then,
+	const struct pgoutput_relation *r, size_t i)
+{
+	int16_t number = then != NULL ? then->columns[i].attnum : 0;
+	bool numbered = number != 0;
+
+	for (size_t c = 0; numbered && c < t->ncolumns; c++) {
+		if (t->columns[c].attnum == number)
+			return (int)c;
+		numbered = t->columns[c].attnum != 0;
+	}
+	return numbered ? -1 : table_column(t, r->columns[i].name);
+}
+
 /* With REPLICA IDENTITY FULL every column is called a key, which says nothing. */
-static bool same_key(const struct table *t, const struct pgoutput_relation *r)
+static bool same_key(
+	const struct table *t, const struct table *then, const struct pgoutput_relation *r)
 {
 	size_t keys = 0;
 
 	if (r->identity == IDENTITY_FULL)
 		return true;
 	for (size_t i = 0; i < r->n; i++) {
-		int c = table_column(t, r->columns[i].name);
+		int c = column_now(t, then, r, i);
 		if ((r->columns[i].flags & 1) == 0)
 			continue;
 		keys++;
@@ -80,7 +98,8 @@ static void on_relation(struct tally *t, const struct pgoutput_relation *r)
 		return;
 	const struct window_table *w = &t->w->tables[x->table];
 	x->other_relid = w->relid != r->relid;
-	x->other_key = !same_key(w->table, r);
+	arena_reset(&t->mem);
+	x->other_key = !same_key(w->table, window_answers_shape(t->answers, t->at, r, &t->mem), r);
 }
 
 /* The table of a change, which must be one that the recorded state fits. */
@@ -146,6 +165,7 @@ static enum err count(struct tally *t, const struct journal_record *rec,
 {
 	if (m->kind == PGO_BEGIN) {
 		t->open = t->begun = true;
+		t->at = m->commit;
 	} else if (m->kind == PGO_COMMIT) {
 		t->open = false;
 		t->end = lsn_max(t->end, m->end);

@@ -75,13 +75,28 @@ static enum err check_totals(const char *dir, struct window_info *w, struct erro
 		dir);
 }
 
+static enum err check_messages(
+	const char *dir, const struct env *env, const struct window_info *w, struct error *e)
+{
+	struct arena mem = {0};
+	struct answers answers;
+	enum err rc = window_answers_read(dir, &mem, &answers, e);
+
+	if (rc == ERR_INPUT && e != NULL)
+		rc = e->kind = ERR_CHECK;
+	if (rc == OK)
+		rc = window_frames_check(dir, env, &answers, w, e);
+	arena_free(&mem);
+	return rc;
+}
+
 static enum err verify(
 	const char *dir, const struct env *env, struct window_info *w, struct error *e)
 {
 	TRY(check_files(dir, env, w, e));
 	TRY(check_names(dir, w, e));
 	TRY(check_totals(dir, w, e));
-	TRY(window_frames_check(dir, env, w, e));
+	TRY(check_messages(dir, env, w, e));
 	for (size_t i = 0; i < w->ntables; i++)
 		TRY(check_state(dir, env, &w->tables[i], e));
 	return OK;

@@ -229,15 +229,26 @@ static enum err reach_live(void *arg, lsn at, struct error *e)
 	return replicate_wait(arg, at, 60000000, e);
 }
 
-static enum err reconcile_live(struct live *l, struct reconcile_report *r, struct error *e)
+static enum err reconcile_how(
+	struct live *l, enum reconcile_mode mode, struct reconcile_report *r, struct error *e)
 {
+	char hashes[200];
 	const struct reconcile_options o = {.conninfo = pg_server_conninfo(l->f.server),
 		.publication = PUBLICATION,
 		.reach = reach_live,
 		.reach_arg = l->replicate,
 		.max_keys = 5,
+		.mode = mode,
+		.hashes = hashes,
 		.journal = l->journal};
+
+	snprintf(hashes, sizeof hashes, "%s/hashes", l->f.dir);
 	return reconcile(&o, l->f.warehouse, &l->f.env, r, e);
+}
+
+static enum err reconcile_live(struct live *l, struct reconcile_report *r, struct error *e)
+{
+	return reconcile_how(l, RECONCILE_FULL, r, e);
 }
 
 static void wait_for_first_copy(struct live *l)
@@ -294,6 +305,30 @@ static void test_no_false_alarm(void **state)
 		atomic_load(&l->counts[LONGEST_MS]));
 	assert_true(atomic_load(&l->counts[PREPARED]) > 0);
 	assert_true(atomic_load(&l->counts[ROLLED_BACK]) > 0);
+}
+
+/* Checks of the changes, each going on from the one before. */
+static void test_no_false_alarm_of_changes(void **state)
+{
+	struct live *l = *state;
+	unsigned rounds = getenv("SLUICE_LONG") != NULL ? ROUNDS_LONG : ROUNDS;
+	uint64_t changed = 0;
+	struct error e = {.kind = OK};
+
+	for (unsigned i = 0; i < rounds; i++) {
+		struct reconcile_report r;
+		unsigned before = transactions(l);
+		assert_ok(reconcile_how(l, RECONCILE_CHANGED, &r, &e), &e);
+		if (!r.ok)
+			fail_msg("false alarm in check %u: %s", i, buf_cstr(&r.json));
+		for (size_t t = 0; t < r.ntables; t++)
+			changed += r.tables[t].changed;
+		reconcile_report_free(&r);
+		wait_for_writes(l, before);
+	}
+	print_message("%u checks of the changes, no alarm, of %llu keys\n", rounds,
+		(unsigned long long)changed);
+	assert_true(changed > rounds);
 }
 
 /* The same under way, with one value spoiled: the silence before was not deafness. */
@@ -369,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_false_alarm),
+		cmocka_unit_test(test_no_false_alarm_of_changes),
 		cmocka_unit_test(test_fault_is_found_beside_writers),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

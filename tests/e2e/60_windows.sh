@@ -98,7 +98,7 @@ expect 0 "$SLUICE" window replay elsewhere/half --config elsewhere/sluice.conf -
 json_is '.ok and .digest == .expected_digest'
 digest=$(json .digest)
 
-# One digest whatever the threads and batches.
+# One digest whatever the threads and batches; tests/e2e/63 kills each of these at random moments.
 for threads in 1 2 4; do
 	for batch in 1 100 10000; do
 		expect 0 "$SLUICE" window replay half --threads $threads --batch-rows $batch --json
@@ -133,6 +133,7 @@ for i in $(seq $kills); do
 	expect 0 "$SLUICE" window replay half --threads $((i % 3 + 1)) --batch-rows $((10 * i)) --json
 	json_is ".ok and .digest == \"$digest\""
 done
+echo "$kills rounds of kills, one digest"
 
 # In real time it takes as long as it did; kept, the scratch warehouse can be asked.
 expect 0 "$SLUICE" window replay half --keep --at-speed --json
@@ -179,11 +180,50 @@ expect 0 "$SLUICE" window record --name cut
 expect 0 "$SLUICE" window verify cut
 
 # What was changed is refused, file and position named.
-flip() { # FILE BYTE: the lowest bit
+flip() { # FILE BYTE [BIT]: the lowest bit, or that one
 	local was
 	was=$(od -An -tu1 -j "$2" -N 1 "$1")
-	printf '%b' "$(printf '\\%03o' $((was ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+	printf '%b' "$(printf '\\%03o' $((was ^ 1 << ${3:-0})))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
+# Any bit of any file. In the manifest the line is named with its bytes; elsewhere the very byte.
+seed=${SLUICE_SEED:-$(date +%s)}
+echo "seed: SLUICE_SEED=$seed"
+RANDOM=$((seed % 32768))
+flips=25
+[ -z "${SLUICE_LONG:-}" ] || flips=1000
+mapfile -t files < <(find windows/half -type f | sort)
+sizes=() total=0
+for f in "${files[@]}"; do
+	sizes+=("$(stat -c %s "$f")")
+	total=$((total + sizes[-1]))
+done
+in_manifest=0
+for i in $(seq $flips); do
+	at=$(((RANDOM << 30 | RANDOM << 15 | RANDOM) % total))
+	file=0
+	while [ "$at" -ge "${sizes[file]}" ]; do
+		at=$((at - sizes[file]))
+		file=$((file + 1))
+	done
+	# One in five in the manifest, which is small.
+	if [ $((i % 5)) -eq 0 ]; then
+		while [ "${files[file]}" != windows/half/window.json ]; do file=$(((file + 1) % ${#files[@]})); done
+		at=$((at % sizes[file]))
+	fi
+	bit=$((RANDOM % 8))
+	flip "${files[file]}" "$at" "$bit"
+	expect 3 "$SLUICE" window verify half
+	if [ "${files[file]}" = windows/half/window.json ]; then
+		in_manifest=$((in_manifest + 1))
+		read -r from to < <(sed -n 's/.*window\.json: damaged at byte .*(bytes \([0-9]*\) to \([0-9]*\)).*/\1 \2/p' "$T/err")
+		[ "${from:-$total}" -le "$at" ] && [ "$at" -le "${to:--1}" ] || die "bit $bit of byte $at of the manifest is not named"
+	else
+		err_has "${files[file]}: damaged at byte $at:"
+	fi
+	flip "${files[file]}" "$at" "$bit"
+done
+echo "$flips flipped bits refused and named, $in_manifest of them in the manifest, of $total bytes"
+expect 0 "$SLUICE" window verify half
 first=$(find windows/half/journal -type f | sort | head -n 1)
 flip "$first" 300
 expect 3 "$SLUICE" window verify half --json

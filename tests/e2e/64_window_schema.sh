@@ -11,6 +11,11 @@ CREATE TYPE mood AS ENUM ('calm', 'tense');
 CREATE TABLE guests (id int PRIMARY KEY, name text, age int, spent numeric(12,2), mood mood, gone text);
 CREATE TABLE "Old.Name" (id int PRIMARY KEY, v text);
 CREATE TABLE still (id int PRIMARY KEY, v text);
+CREATE TABLE keyed (a int, b text, v text, PRIMARY KEY (a, b));
+INSERT INTO keyed SELECT i, 'b' || i % 3, 'v' || i FROM generate_series(1, 60) i;
+CREATE TABLE rekeyed (a int PRIMARY KEY, b int NOT NULL);
+INSERT INTO rekeyed SELECT i, 1000 + i FROM generate_series(1, 20) i;
+CREATE TABLE nothing (id int PRIMARY KEY, v text);
 CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (1) TO (100);
 INSERT INTO guests SELECT i, 'guest ' || i, i, i / 4.0, 'calm', 'gone ' || i FROM generate_series(1, 300) i;
@@ -43,6 +48,13 @@ sql -c 'ALTER TABLE guests DROP COLUMN gone' -c "ALTER TABLE guests ADD gone tex
 until_ok changed_has 'gone'
 sql -c "INSERT INTO \"Old.Name\" VALUES (60, 'old')" -c 'ALTER TABLE "Old.Name" RENAME TO "New.Name"' -c "INSERT INTO \"New.Name\" VALUES (61, 'new')"
 until_ok changed_has 'table renamed'
+
+# Columns of the key, one after the other, then each with the other's name.
+sql -c "UPDATE keyed SET v = 'was a' WHERE a < 10" -c 'DELETE FROM keyed WHERE a = 11' -c 'ALTER TABLE keyed RENAME a TO "key a"' \
+	-c "UPDATE keyed SET v = 'is key a' WHERE \"key a\" < 5" -c 'DELETE FROM keyed WHERE "key a" = 12'
+until_ok changed_has 'renamed a'
+sql -c "ALTER TABLE keyed RENAME b TO a" -c "INSERT INTO keyed VALUES (61, 'b61', 'v61')" -c "UPDATE keyed SET \"key a\" = 100 WHERE \"key a\" = 13"
+until_ok changed_has 'renamed b'
 
 # And without one: only the catalog tells.
 sql -c "ALTER TYPE mood RENAME VALUE 'tense' TO 'taut'"
@@ -94,6 +106,41 @@ expect 2 "$SLUICE" window record --name copied --from "$before"
 err_has 'public.parted'
 err_has 'record with --from'
 expect 0 "$SLUICE" window record --name after --from "$after"
+
+# A key of other columns is no new name: refused until it has that key.
+sql -c 'UPDATE rekeyed SET b = b + 1 WHERE a < 5' -c 'ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey' \
+	-c 'ALTER TABLE rekeyed ADD PRIMARY KEY (b)' -c 'ALTER TABLE rekeyed RENAME a TO c' -c 'ALTER TABLE rekeyed RENAME b TO a' \
+	-c 'DELETE FROM rekeyed WHERE c = 7'
+expect 0 "$SLUICE" replicate --until caught-up
+expect 2 "$SLUICE" window record --name rekeyed --from "$after"
+err_has 'public.rekeyed'
+expect 0 "$SLUICE" replicate --until caught-up --json
+
+# A copy by hand within the stretch is found, also where it brought no row that stands there still.
+sql -c "UPDATE keyed SET v = 'before' WHERE \"key a\" = 20" -c "INSERT INTO nothing VALUES (1, 'x')" -c 'DELETE FROM nothing'
+expect 0 "$SLUICE" replicate --until caught-up --json
+before=$(json .lsn)
+expect 0 "$SLUICE" table resync public.keyed
+sql -c "UPDATE keyed SET v = 'after' WHERE \"key a\" = 21"
+expect 0 "$SLUICE" replicate --until caught-up --json
+middle=$(json .lsn)
+expect 2 "$SLUICE" window record --name resynced --from "$before"
+err_has 'public.keyed was copied again'
+# Before the copy there is no telling either: its rows went over those that stood there.
+expect 2 "$SLUICE" window record --name resynced --from "$before" --to "$before"
+err_has 'public.keyed was copied again'
+expect 0 "$SLUICE" table resync public.nothing
+sql -c "INSERT INTO nothing VALUES (2, 'y')"
+expect 0 "$SLUICE" replicate --until caught-up
+expect 2 "$SLUICE" window record --name resynced --from "$middle"
+err_has 'public.nothing was copied again'
+from=$(sed -n 's/.*record with --from \([0-9A-F/]*\), or later.*/\1/p' "$T/err")
+sql -c "UPDATE nothing SET v = 'z'" -c 'DELETE FROM keyed WHERE "key a" < 30'
+expect 0 "$SLUICE" replicate --until caught-up
+expect 0 "$SLUICE" window record --name resynced --from "$from" --json
+json_is '.changes > 10'
+expect 0 "$SLUICE" window replay resynced --json
+json_is '.ok and .digest == .expected_digest'
 
 # The answers are part of what is checked.
 [ -s windows/all/answers.jsonl ] || die 'no answers'

@@ -124,7 +124,10 @@ enum err streamed_repair(
 	struct streamed *s, bool dry_run, struct repair_report *out, struct error *e)
 {
 	const struct repair_options o = {.reconcile = options_of(s, NULL, 0), .dry_run = dry_run};
-	return repair(&o, s->f.warehouse, &s->f.env, out, e);
+	enum err rc = repair(&o, s->f.warehouse, &s->f.env, out, e);
+
+	/* Told: the next repair is another. */
+	return rc == OK && !dry_run ? repair_finish(s->f.warehouse, out->repair_id, e) : rc;
 }
 
 const struct reconcile_key *streamed_key(

@@ -17,7 +17,8 @@ struct streamed {
 	struct fixture f;
 	char journal[160];
 	struct replicate_options options;
-	const char *only; /* the one table that is compared and repaired; NULL: all */
+	const char *only;   /* the one table that is compared and repaired; NULL: all */
+	const char *hashes; /* as reconcile_options has it, where a test says so */
 };
 
 void streamed_open(struct streamed *s);

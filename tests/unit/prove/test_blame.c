@@ -121,7 +121,7 @@ static void assert_blamed(struct streamed *s, const char *journal, const char *t
 		fail_msg("%s %s: blamed on %s, not %s", table, key, blame_name(k->blame),
 			blame_name(want));
 	const struct reconcile_table *t = report_table(&r, table);
-	assert_true(t->blamed[want] > 0);
+	assert_true(t->blamed.by[want] > 0);
 	reconcile_report_free(&r);
 }
 
@@ -241,6 +241,78 @@ static void test_without_a_journal(void **state)
 	streamed_restore(s);
 }
 
+/* Every key that differs has its party counted; only so many are listed, the first of them. */
+static void test_all_are_counted(void **state)
+{
+	struct streamed *s = *state;
+	struct reconcile_report r;
+
+	spoil(s, "name = name || '?'", "id BETWEEN 151 AND 210");
+	warehouse_run(&s->f, "UPDATE public.items SET n = coalesce(n, 0) + 5 WHERE id <= 40");
+	streamed_reconcile(s, NULL, 3, &r);
+	const struct reconcile_table *t = report_table(&r, "public.items");
+	assert_int_equal(t->count[ROW_DIFFERENT], 100);
+	assert_int_equal(t->nkeys, 3);
+	assert_str(t->keys[0].key, "{\"id\":1}");
+	assert_str(t->keys[2].key, "{\"id\":3}");
+	assert_int_equal(t->blamed.keys, 100);
+	assert_int_equal(t->blamed.by[BLAME_WAREHOUSE], 40);
+	assert_int_equal(t->blamed.by[BLAME_APPLY], 60);
+	assert_has(
+		buf_cstr(&r.json), "\"blame\":{\"warehouse\":40,\"apply\":60},\"looked_at\":100");
+	reconcile_report_free(&r);
+	/* Nothing is to be listed: nobody is asked. */
+	streamed_reconcile(s, NULL, 0, &r);
+	assert_int_equal(report_table(&r, "public.items")->blamed.keys, 0);
+	reconcile_report_free(&r);
+	streamed_restore(s);
+}
+
+/* Rows that all their columns tell apart: history is asked how often each came and went. */
+static void test_rows_without_a_key(void **state)
+{
+	struct streamed *s = *state;
+	struct reconcile_report r;
+	struct error e = {.kind = OK};
+	const struct reconcile_options o = {.conninfo = pg_server_conninfo(s->f.server),
+		.publication = PUBLICATION,
+		.reach = reached,
+		.table = "public.bag",
+		.max_keys = 10,
+		.journal = s->journal,
+		.history = true};
+
+	source_run(&s->f,
+		"CREATE TABLE bag (v int, w text); ALTER TABLE bag REPLICA IDENTITY FULL; "
+		"INSERT INTO bag VALUES (1, 'copied'), (1, 'copied'); "
+		"ALTER PUBLICATION " PUBLICATION " ADD TABLE bag");
+	streamed_catch_up(s);
+	source_run(&s->f,
+		"INSERT INTO bag SELECT 2, 'twice' FROM generate_series(1, 2); "
+		"INSERT INTO bag SELECT 3, 'thrice' FROM generate_series(1, 3); "
+		"DELETE FROM bag WHERE ctid = (SELECT max(ctid) FROM bag WHERE v = 3)");
+	streamed_catch_up(s);
+	/* One of two that are left is taken away, once in current alone, once in history too. */
+	warehouse_run(&s->f,
+		"DELETE FROM public.bag WHERE v = 3 AND rowid = (SELECT max(rowid) FROM public.bag "
+		"WHERE v = 3); "
+		"DELETE FROM public.bag WHERE v = 2 AND rowid = (SELECT max(rowid) FROM public.bag "
+		"WHERE v = 2); "
+		"DELETE FROM public_history.bag WHERE v = 2 AND rowid = (SELECT max(rowid) FROM "
+		"public_history.bag WHERE v = 2)");
+	assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &r, &e), &e);
+	const struct reconcile_table *t = report_table(&r, "public.bag");
+	assert_int_equal(t->count[ROW_MISSING], 2);
+	const struct reconcile_key *k = streamed_key(
+		&r, "public.bag", "{\"v\":3,\"w\":\"thrice\"}");
+	assert_string_equal(blame_name(k->blame), "warehouse");
+	k = streamed_key(&r, "public.bag", "{\"v\":2,\"w\":\"twice\"}");
+	assert_string_equal(blame_name(k->blame), "capture or apply");
+	assert_has(buf_cstr(&r.json), "\"history_not_compared\":\"its rows have no key");
+	reconcile_report_free(&r);
+	source_run(&s->f, "DROP TABLE bag");
+}
+
 /* The members that the report promises, and what is added to them. */
 static void test_report(void **state)
 {
@@ -253,7 +325,7 @@ static void test_report(void **state)
 	assert_has(buf_cstr(&r.json),
 		"{\"key\":{\"id\":1},\"kind\":\"different\",\"columns\":[\"n\"],\"blame\":"
 		"\"warehouse\"}");
-	assert_has(buf_cstr(&r.json), "\"blame\":{\"warehouse\":2,\"apply\":1}");
+	assert_has(buf_cstr(&r.json), "\"blame\":{\"warehouse\":2,\"apply\":1},\"looked_at\":3");
 	reconcile_report_free(&r);
 	streamed_restore(s);
 }
@@ -280,6 +352,8 @@ int main(void)
 		cmocka_unit_test(test_what_was_applied_wrong),
 		cmocka_unit_test(test_what_was_copied_wrong),
 		cmocka_unit_test(test_without_a_journal),
+		cmocka_unit_test(test_all_are_counted),
+		cmocka_unit_test(test_rows_without_a_key),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_table_that_is_gone),
 	};

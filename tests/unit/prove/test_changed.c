@@ -1,6 +1,7 @@
 /* Checks that cost what has changed: the digests they give are those of a full comparison. */
 #include "streamed.h"
 
+#include "file.h"
 #include "json.h"
 
 static struct reconcile_options options_of(struct streamed *s, enum reconcile_mode mode)
@@ -11,7 +12,8 @@ static struct reconcile_options options_of(struct streamed *s, enum reconcile_mo
 		.max_keys = 20,
 		.mode = mode,
 		.range_rows = 60,
-		.journal = s->journal};
+		.journal = s->journal,
+		.hashes = s->hashes};
 }
 
 static void run(
@@ -106,13 +108,18 @@ static void test_wrong_change_is_found(void **state)
 	struct reconcile_report r;
 
 	source_run(&s->f,
+		"INSERT INTO pairs VALUES ('ab', 'c ', 1), ('ab', 'd', 1) "
+		"ON CONFLICT DO NOTHING");
+	streamed_catch_up(s);
+	source_run(&s->f,
 		"UPDATE items SET price = 5 WHERE id IN (20, 21, 22); "
 		"UPDATE pairs SET v = 77 WHERE a = 'ab' AND b = 'c '");
 	streamed_catch_up(s);
 	warehouse_run(&s->f,
 		"UPDATE public.items SET price = 6 WHERE id = 21; "
 		"DELETE FROM public.pairs WHERE a = 'ab' AND b = 'c '; "
-		"UPDATE public_history.items SET price = 4 WHERE id = 22 AND price = 5");
+		"UPDATE public_history.items SET price = 4 WHERE id = 22 AND "
+		"_lsn = (SELECT max(_lsn) FROM public_history.items WHERE id = 22)");
 	for (int i = 0; i < 2; i++) {
 		run(s, RECONCILE_CHANGED, 0, &r);
 		assert_false(r.ok);
@@ -233,6 +240,132 @@ static void test_every_warehouse_call_fails_once(void **state)
 	assert_ok(warehouse_open(&s->f.warehouse, &wo, &s->f.env, &e), &e);
 }
 
+/* Keys of every kind that can be looked up, extreme values with them; what a column cannot hold has
+ * the table read whole. */
+static void test_keys_of_many_kinds(void **state)
+{
+	struct streamed *s = *state;
+	struct reconcile_options o = options_of(s, RECONCILE_CHANGED);
+	struct error e = {.kind = OK};
+	struct reconcile_report r;
+
+	o.table = "kinds";
+	source_run(&s->f,
+		"CREATE TABLE kinds (a numeric, b timestamptz, c timestamp, d bytea, f oid, g date, v int, "
+		"PRIMARY KEY (a, b, c, d, f, g)); ALTER PUBLICATION " PUBLICATION
+		" ADD TABLE kinds;"
+		"INSERT INTO kinds SELECT i / 8.0, timestamptz '2026-01-01 00:00+00' + i * interval "
+		"'1.000001 s', timestamp '2026-01-01' - i * interval '1 day', decode(md5(i::text), 'hex'), "
+		"4294967295 - i, date '2026-01-01' - i, i FROM generate_series(1, 40) i;"
+		"INSERT INTO kinds VALUES (-0.5, 'infinity', '-infinity', '', 0, 'infinity', 41), (1, "
+		"'0044-03-15 12:00:00.5+00 BC', '0044-03-15 12:00:00.5 BC', '\\x5c27', 1, "
+		"'0044-03-15 BC', 42), (123456789012345678901234567.123456789, '12345-01-01 00:00+00', "
+		"'12345-01-01', '\\x00', 2, '12345-01-01', 43)");
+	streamed_catch_up(s);
+	for (int i = 0; i < 2; i++) {
+		assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &r, &e), &e);
+		assert_true(r.ok && r.tables[0].source.rows == 43);
+		reconcile_report_free(&r);
+	}
+	source_run(&s->f, "UPDATE kinds SET v = v + 1 WHERE v > 30; DELETE FROM kinds WHERE v < 4");
+	streamed_catch_up(s);
+	assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &r, &e), &e);
+	if (!r.ok || r.tables[0].compared > 0 || r.tables[0].changed != 16)
+		fail_msg("%s", buf_cstr(&r.json));
+	reconcile_report_free(&r);
+	source_run(&s->f, "UPDATE kinds SET v = v + 1 WHERE v > 30");
+	streamed_catch_up(s);
+	warehouse_run(&s->f, "UPDATE public.kinds SET v = v + 1 WHERE v > 30");
+	assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &r, &e), &e);
+	if (r.ok || r.tables[0].count[ROW_DIFFERENT] != 13 || r.tables[0].compared > 0)
+		fail_msg("%s", buf_cstr(&r.json));
+	reconcile_report_free(&r);
+	source_run(&s->f,
+		"DELETE FROM kinds WHERE v > 30; INSERT INTO kinds VALUES ('NaN', "
+		"'infinity', 'infinity', '', 3, 'infinity', 44)");
+	streamed_catch_up(s);
+	assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &r, &e), &e);
+	if (!r.ok || r.tables[0].compared == 0)
+		fail_msg("%s", buf_cstr(&r.json));
+	reconcile_report_free(&r);
+	source_run(&s->f, "DROP TABLE kinds");
+	streamed_catch_up(s);
+}
+
+/* With its hash at hand an old version is not asked of history: what has become of it there is
+ * seen by --history and --rolling, and shifts no digest. */
+static void test_kept_hashes_speak_for_old_versions(void **state)
+{
+	struct streamed *s = *state;
+	struct reconcile_options o = options_of(s, RECONCILE_FULL);
+	struct reconcile_report full, check;
+	struct error e = {.kind = OK};
+
+	for (int round = 0; round < 2; round++) {
+		o.sample = 0;
+		o.table = "pairs";
+		assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &full, &e), &e);
+		assert_true(full.ok);
+		reconcile_report_free(&full);
+		warehouse_run(&s->f, "UPDATE public_history.pairs SET v = v + 1000 WHERE a = 'ab'");
+		source_run(&s->f, "UPDATE pairs SET v = v + 1 WHERE a = 'ab'");
+		streamed_catch_up(s);
+		if (round == 1) /* damaged: history is asked, and its sums show what it holds */
+			assert_ok(file_remove_tree(s->hashes, &e), &e);
+		o.mode = RECONCILE_CHANGED;
+		assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &check, &e), &e);
+		o.mode = RECONCILE_FULL;
+		o.sample = 100;
+		assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &full, &e), &e);
+		assert_true(check.ok && full.ok && check.tables[0].changed > 0);
+		assert_int_equal(
+			digest_eq(&full.tables[0].source, &check.tables[0].source), round == 0);
+		reconcile_report_free(&full);
+		reconcile_report_free(&check);
+	}
+	o.sample = 0;
+	assert_ok(reconcile(&o, s->f.warehouse, &s->f.env, &full, &e), &e);
+	reconcile_report_free(&full);
+}
+
+/* The old row of a changed key stands in current beside the new one, or it stands there though
+ * its key was deleted: neither is among the newest rows. */
+static void test_rows_left_behind_are_found(void **state)
+{
+	struct streamed *s = *state;
+	struct reconcile_report r;
+
+	source_run(&s->f,
+		"INSERT INTO items (id, name, price) VALUES (30, 'x', 7), (31, 'x', 7) "
+		"ON CONFLICT (id) DO UPDATE SET price = 7");
+	streamed_catch_up(s);
+	run(s, RECONCILE_FULL, 0, &r);
+	assert_true(r.ok);
+	reconcile_report_free(&r);
+	warehouse_run(&s->f,
+		"CREATE TABLE public.left_behind AS SELECT * FROM public.items WHERE "
+		"id IN (30, 31)");
+	source_run(
+		&s->f, "UPDATE items SET price = 8 WHERE id = 30; DELETE FROM items WHERE id = 31");
+	streamed_catch_up(s);
+	warehouse_run(&s->f, "INSERT INTO public.items SELECT * FROM public.left_behind");
+	run(s, RECONCILE_CHANGED, 0, &r);
+	assert_false(r.ok);
+	const struct reconcile_table *t = report_table(&r, "public.items");
+	assert_int_equal(t->count[ROW_EXTRA], 2);
+	(void)streamed_key(&r, "public.items", "{\"id\":30}");
+	(void)streamed_key(&r, "public.items", "{\"id\":31}");
+	reconcile_report_free(&r);
+	warehouse_run(&s->f, "DELETE FROM public.items WHERE id = 31 OR (id = 30 AND price <> 8)");
+	warehouse_run(&s->f, "DROP TABLE public.left_behind");
+	source_run(&s->f, "UPDATE items SET price = 9 WHERE id = 30");
+	streamed_catch_up(s);
+	run(s, RECONCILE_CHANGED, 0, &r);
+	if (!r.ok)
+		fail_msg("%s", buf_cstr(&r.json));
+	reconcile_report_free(&r);
+}
+
 static int setup(void **state)
 {
 	static struct streamed s;
@@ -240,6 +373,16 @@ static int setup(void **state)
 	streamed_open(&s);
 	source_run(&s.f, "ANALYZE");
 	*state = &s;
+	return 0;
+}
+
+static int keep(void **state)
+{
+	static char dir[200];
+	struct streamed *s = *state;
+
+	snprintf(dir, sizeof dir, "%s/hashes", s->f.dir);
+	s->hashes = dir;
 	return 0;
 }
 
@@ -251,13 +394,21 @@ static int teardown(void **state)
 
 int main(void)
 {
+	/* Those that say what is found come once more with the hashes of old versions at hand. */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_digests_are_those_of_a_full_comparison),
 		cmocka_unit_test(test_nothing_changed),
 		cmocka_unit_test(test_wrong_change_is_found),
 		cmocka_unit_test(test_silent_damage_is_found_by_rolling),
 		cmocka_unit_test(test_read_whole_where_keys_do_not_tell),
+		cmocka_unit_test(test_rows_left_behind_are_found),
+		cmocka_unit_test(test_keys_of_many_kinds),
 		cmocka_unit_test(test_every_warehouse_call_fails_once),
+		cmocka_unit_test_setup(test_digests_are_those_of_a_full_comparison, keep),
+		cmocka_unit_test(test_nothing_changed),
+		cmocka_unit_test(test_wrong_change_is_found),
+		cmocka_unit_test(test_rows_left_behind_are_found),
+		cmocka_unit_test(test_kept_hashes_speak_for_old_versions),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "failpoint.h"
 #include "marks.h"
 #include "thread.h"
 #include "warehouse.h"
@@ -721,7 +722,131 @@ static void test_every_warehouse_call_fails_once(void **state)
 		}
 	s->only = NULL;
 	assert_equal_now(s);
+	/* Those that failed are not for the next test to go on with. */
+	warehouse_run(&s->f, "UPDATE ops.repair_runs SET finished = TRUE");
 	assert_true(failed >= 10);
+}
+
+/* ---- in ranges ---- */
+
+static enum err repair_ranges(struct streamed *s, const char *fault, bool afresh,
+	struct repair_report *out, struct error *e)
+{
+	const struct repair_options o = {.reconcile = {.conninfo = pg_server_conninfo(s->f.server),
+						 .publication = PUBLICATION,
+						 .reach = reached,
+						 .table = "public.items",
+						 .range_rows = 40,
+						 .afresh = afresh,
+						 .resume_us = INT64_C(3600000000)}};
+	struct env env = s->f.env;
+
+	if (fault != NULL)
+		assert_ok(failpoints_parse(&env.failpoints, str_of(fault), e), e);
+	enum err rc = repair(&o, s->f.warehouse, &env, out, e);
+	failpoints_free(fault != NULL ? env.failpoints : NULL);
+	return rc;
+}
+
+#define UNFINISHED                                                                                  \
+	"(SELECT repair_id FROM ops.repair_runs WHERE NOT finished ORDER BY started_us DESC LIMIT " \
+	"1)"
+
+static int64_t count_mended(struct streamed *s)
+{
+	struct error e = {.kind = OK};
+	int64_t n = -1;
+
+	assert_ok(warehouse_i64(s->f.warehouse,
+			  STR("SELECT count(*) FROM ops.repairs WHERE repair_id = " UNFINISHED), &n,
+			  &e),
+		&e);
+	return n;
+}
+
+static void undo_whole(struct streamed *s, const struct repair_report *r, uint64_t n)
+{
+	char id[64];
+
+	snprintf(id, sizeof id, "%.*s", STR_ARG(r->repair_id));
+	assert_undone(s, id, n, 0);
+}
+
+/* Broken off after some ranges it is gone on with: one id, one report, one undo. */
+static void test_a_broken_repair_is_gone_on_with(void **state)
+{
+	struct streamed *s = *state;
+	struct repair_report r, again;
+	struct error e = {.kind = OK};
+	char before[64], after[64];
+
+	plant_for_change(s);
+	warehouse_run(&s->f, "UPDATE public.items SET note = 'wrong' WHERE id %% 30 = 0");
+	streamed_state(s, before);
+	assert_ok(repair_ranges(s, NULL, false, &r, &e), &e);
+	uint64_t all = r.tables[0].repaired;
+	assert_true(all > 14);
+	assert_int_equal(r.tables[0].skipped, 0);
+	/* Its report has not been told yet: it is told again. */
+	assert_ok(repair_ranges(s, NULL, false, &again, &e), &e);
+	assert_true(str_eq(again.repair_id, r.repair_id));
+	assert_int_equal(again.tables[0].repaired, all);
+	repair_report_free(&again);
+	undo_whole(s, &r, all);
+	repair_report_free(&r);
+	assert_string_equal(streamed_state(s, after), before);
+
+	assert_err(repair_ranges(s, "repair.range=error@3", false, &r, &e), ERR_UNAVAILABLE, &e);
+	assert_has(e.text, "with which the next `sluice repair` goes on");
+	int64_t some = count_mended(s);
+	assert_true(some > 0 && (uint64_t)some < all);
+	assert_ok(repair_ranges(s, NULL, false, &r, &e), &e);
+	assert_int_equal(r.tables[0].repaired, all);
+	assert_equal_now(s);
+	assert_ok(repair_finish(s->f.warehouse, r.repair_id, &e), &e);
+	/* What is finished is not told again. */
+	assert_ok(repair_ranges(s, NULL, false, &again, &e), &e);
+	assert_int_equal(again.tables[0].repaired, 0);
+	assert_int_equal(again.verdict, REPAIR_EQUAL);
+	repair_report_free(&again);
+	undo_whole(s, &r, all);
+	repair_report_free(&r);
+	assert_string_equal(streamed_state(s, after), before);
+	streamed_restore(s);
+}
+
+/* Somebody who is at a repair holds a lock of its own on the source. */
+static void test_two_at_one_repair(void **state)
+{
+	struct streamed *s = *state;
+	struct repair_report r;
+	struct error e = {.kind = OK};
+	struct buf sql, id;
+
+	buf_init(&sql, 1 << 12);
+	buf_init(&id, 1 << 12);
+	plant_for_change(s);
+	assert_err(repair_ranges(s, "repair.range=error", false, &r, &e), ERR_UNAVAILABLE, &e);
+	assert_ok(warehouse_text(s->f.warehouse, STR("SELECT " UNFINISHED), &id, &e), &e);
+	buf_putf(&sql,
+		"SELECT pg_advisory_lock(('x' || left(encode(sha256('%s'), 'hex'), "
+		"15))::bit(60)::bigint)",
+		buf_cstr(&id));
+	source_run(&s->f, buf_cstr(&sql));
+	assert_err(repair_ranges(s, NULL, false, &r, &e), ERR_CONFLICT, &e);
+	assert_has(e.text, "still under way");
+	source_run(&s->f, "SELECT pg_advisory_unlock_all()");
+	/* What the first has done stays done; the rest is another repair's. */
+	int64_t some = count_mended(s);
+	assert_ok(repair_ranges(s, NULL, true, &r, &e), &e);
+	assert_false(str_eq(r.repair_id, buf_str(&id)));
+	assert_int_equal(r.tables[0].repaired, 8 - some);
+	assert_ok(repair_finish(s->f.warehouse, r.repair_id, &e), &e);
+	repair_report_free(&r);
+	assert_equal_now(s);
+	buf_free(&sql);
+	buf_free(&id);
+	streamed_restore(s);
 }
 
 static void test_wrong_use(void **state)
@@ -764,6 +889,8 @@ int main(void)
 		cmocka_unit_test(test_beside_a_busy_stream),
 		cmocka_unit_test(test_repaired_rows_go_on),
 		cmocka_unit_test(test_every_warehouse_call_fails_once),
+		cmocka_unit_test(test_a_broken_repair_is_gone_on_with),
+		cmocka_unit_test(test_two_at_one_repair),
 		cmocka_unit_test(test_wrong_use),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
