@@ -117,7 +117,7 @@ replay_killed() {
 		>"$T/killed.out" 2>&1 </dev/null || code=$?
 	[ "$code" -eq 137 ] || die "$1 was not passed $2 times (exit $code): $(tail -n 1 "$T/killed.out")"
 }
-kills=10
+kills=5
 [ -z "${SLUICE_LONG:-}" ] || kills=50
 for i in $(seq $kills); do
 	case $((i % 5)) in

@@ -7,7 +7,7 @@
 seed=${SLUICE_SEED:-$(date +%s)}
 echo "seed: SLUICE_SEED=$seed"
 RANDOM=$((seed % 32768))
-rounds=2
+rounds=1
 [ -z "${SLUICE_LONG:-}" ] || rounds=82
 
 start_pg
