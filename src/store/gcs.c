@@ -292,14 +292,8 @@ static bool bucket_allowed(struct str name)
 /* "bucket/a/b/" gives the bucket and the prefix "a/b/". */
 static enum err read_place(struct gcs_store *s, const char *rest, struct error *e)
 {
-	struct str prefix = str_of(rest), bucket;
+	struct str prefix, bucket = store_bucket(rest, &prefix);
 
-	if (!str_cut(&prefix, '/', &bucket)) {
-		bucket = prefix;
-		prefix = STR_NONE;
-	}
-	while (prefix.n > 0 && prefix.p[prefix.n - 1] == '/')
-		prefix.n--;
 	if (!bucket_allowed(bucket) || (prefix.n > 0 && !store_key_allowed(prefix)))
 		return FAIL(e, ERR_USAGE,
 			"opening the object store: \"%s\" is no bucket with a prefix; set [store] "

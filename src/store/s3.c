@@ -379,14 +379,8 @@ static enum err check_bucket(struct str bucket, struct error *e)
 /* "bucket[/prefix]" */
 static enum err set_place(struct s3 *s, const char *rest, struct error *e)
 {
-	struct str prefix = str_of(rest), bucket;
+	struct str prefix, bucket = store_bucket(rest, &prefix);
 
-	if (!str_cut(&prefix, '/', &bucket)) {
-		bucket = prefix;
-		prefix = STR_NONE;
-	}
-	while (prefix.n > 0 && prefix.p[prefix.n - 1] == '/')
-		prefix.n--;
 	TRY(check_bucket(bucket, e));
 	if (prefix.n > 0 && !store_key_allowed(prefix))
 		return FAIL(e, ERR_USAGE,

@@ -74,6 +74,20 @@ bool store_key_allowed(struct str key)
 	return true;
 }
 
+struct str store_bucket(const char *rest, struct str *prefix)
+{
+	struct str bucket;
+
+	*prefix = str_of(rest);
+	if (!str_cut(prefix, '/', &bucket)) {
+		bucket = *prefix;
+		*prefix = STR_NONE;
+	}
+	while (prefix->n > 0 && prefix->p[prefix->n - 1] == '/')
+		prefix->n--;
+	return bucket;
+}
+
 static enum err check_key(struct str key, struct error *e)
 {
 	struct str rest = key, part;

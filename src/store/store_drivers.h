@@ -24,4 +24,8 @@ enum err store_s3_open(struct store **out, const struct store_options *o, const 
 /* May a key be used? Listings leave out what may not. */
 bool store_key_allowed(struct str key);
 
+/* The bucket of "bucket[/prefix]"; *prefix is what follows, without slashes at its end, or empty.
+ * Both are views of rest, and neither has been checked. */
+struct str store_bucket(const char *rest, struct str *prefix);
+
 #endif

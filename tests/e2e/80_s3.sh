@@ -8,15 +8,7 @@ fakes=$here/../fakes
 for v in $(env | sed -n 's/^\(AWS_[A-Z_]*\)=.*/\1/p'); do unset "$v"; done
 export AWS_CONFIG_FILE=/nowhere AWS_SHARED_CREDENTIALS_FILE=/nowhere AWS_EC2_METADATA_DISABLED=true
 
-# A certificate authority of ours, a certificate for this machine, and another authority.
-for name in ca other; do
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/$name.key" -out "$T/$name.pem" \
-		-days 2 -subj "/CN=sluice test $name" 2>/dev/null || die "openssl makes no authority"
-done
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/fake.key" -out "$T/fake.csr" -subj /CN=fake 2>/dev/null
-printf 'subjectAltName=DNS:localhost,DNS:*.s3.localhost,IP:127.0.0.1\n' >"$T/san"
-openssl x509 -req -in "$T/fake.csr" -CA "$T/ca.pem" -CAkey "$T/ca.key" -CAcreateserial -days 2 -extfile "$T/san" \
-	-out "$T/fake.pem" 2>/dev/null || die "openssl makes no certificate"
+make_certificates "DNS:localhost,DNS:*.s3.localhost,IP:127.0.0.1"
 
 start_pg
 SOCKET=$(sql -c "SELECT trim('\"' FROM split_part(current_setting('unix_socket_directories'), ',', 1)) || '/.s.PGSQL.' || current_setting('port')")

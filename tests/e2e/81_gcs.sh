@@ -6,15 +6,7 @@
 fakes=$here/../fakes
 [ -d "$fakes/node_modules" ] || die "tools/deps.sh tests has not been run"
 
-# A certificate authority of ours, a certificate for this machine, and another authority.
-for name in ca other; do
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/$name.key" -out "$T/$name.pem" \
-		-days 2 -subj "/CN=sluice test $name" 2>/dev/null || die "openssl makes no authority"
-done
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/fake.key" -out "$T/fake.csr" -subj /CN=fake 2>/dev/null
-printf 'subjectAltName=IP:127.0.0.1\n' >"$T/san"
-openssl x509 -req -in "$T/fake.csr" -CA "$T/ca.pem" -CAkey "$T/ca.key" -CAcreateserial -days 2 -extfile "$T/san" \
-	-out "$T/fake.pem" 2>/dev/null || die "openssl makes no certificate"
+make_certificates IP:127.0.0.1
 
 mkdir "$T/google"
 background google node "$fakes/google.mjs" --dir "$T/google" --cert "$T/fake.pem" --key "$T/fake.key"

@@ -92,4 +92,18 @@ ${1:-}
 CONF
 }
 
+# make_certificates NAMES: in $T, an authority of ours (ca), a certificate for these names of this machine
+# (fake), and another authority (other).
+make_certificates() {
+	local name
+	for name in ca other; do
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/$name.key" -out "$T/$name.pem" \
+			-days 2 -subj "/CN=sluice test $name" 2>/dev/null || die "openssl makes no authority"
+	done
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/fake.key" -out "$T/fake.csr" -subj /CN=fake 2>/dev/null
+	printf 'subjectAltName=%s\n' "$1" >"$T/san"
+	openssl x509 -req -in "$T/fake.csr" -CA "$T/ca.pem" -CAkey "$T/ca.key" -CAcreateserial -days 2 -extfile "$T/san" \
+		-out "$T/fake.pem" 2>/dev/null || die "openssl makes no certificate"
+}
+
 cd "$T" || exit 1
